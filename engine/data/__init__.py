@@ -1,0 +1,1 @@
+"""Patches, data sets and made scenes."""

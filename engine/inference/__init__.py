@@ -1,0 +1,1 @@
+"""Prediction of windows and whole rasters."""

@@ -1,0 +1,1 @@
+"""Architectures, model files, the catalogue and foreign checkpoints."""

@@ -1,0 +1,1 @@
+"""Raster sources, the tile store and the final writers."""

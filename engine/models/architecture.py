@@ -1,0 +1,50 @@
+"""Networks by name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from engine.errors import ModelError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from engine.models.manifest import Manifest
+
+
+def build_network(architecture: str, encoder: str, in_channels: int, classes: int) -> nn.Module:
+    """Build an untrained network.
+
+    Args:
+        architecture: Name of a segmentation-models-pytorch architecture.
+        encoder: Name of an encoder it knows; `tu-` names are timm's.
+        in_channels: Number of input bands.
+        classes: Number of output channels.
+
+    Returns:
+        A module that maps (N, in_channels, H, W) float to (N, classes, H, W) logits;
+        H and W must be multiples of 32.
+
+    Raises:
+        ModelError: The pair is not known, or does not fit together.
+    """
+    import segmentation_models_pytorch as smp
+
+    try:
+        return smp.create_model(  # type: ignore[no-any-return]
+            architecture, encoder_name=encoder, encoder_weights=None, in_channels=in_channels, classes=classes
+        )
+    except KeyError as error:
+        raise ModelError(
+            f"There is no network '{architecture}' with encoder '{encoder}': {error.args[0]}",
+            "Names are those of segmentation-models-pytorch, such as unet with resnet34.",
+        ) from error
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise ModelError(f"A network '{architecture}' with encoder '{encoder}' cannot be built: {error}.") from error
+
+
+def network_of(manifest: Manifest) -> nn.Module:
+    """Build the untrained network that a manifest describes."""
+    return build_network(
+        manifest.architecture, manifest.encoder, len(manifest.bands), len(manifest.nomenclature.classes)
+    )
