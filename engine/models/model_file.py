@@ -35,7 +35,9 @@ def read_header(path: Path) -> dict[str, object]:
     except OSError as error:
         raise ModelError(f"The model file '{path}' cannot be read: {error.strerror}.", "Check the path.") from error
     except (ValueError, UnicodeDecodeError) as error:
-        raise ModelError(f"'{path.name}' is not a safetensors file, or it is damaged.", "Get the file again.") from error
+        raise ModelError(
+            f"'{path.name}' is not a safetensors file, or it is damaged.", "Get the file again."
+        ) from error
     if not isinstance(header, dict):
         raise ModelError(f"'{path.name}' is not a safetensors file.")
     _check_complete(path, length, header)

@@ -1,0 +1,104 @@
+"""What a torch checkpoint would import when opened, found without opening it.
+
+`torch.load(weights_only=True)` refuses code too; this answers before torch is
+imported, and names what was found.
+"""
+
+from __future__ import annotations
+
+import pickletools
+import zipfile
+from pathlib import Path
+
+from engine.errors import ModelError
+
+# What a state dict needs, whichever torch wrote it. Checkpoints of training frameworks hold more
+# (optimiser states, hyper-parameters); these are plain containers too.
+SAFE_MODULES = ("torch", "torch._utils", "torch.storage", "torch._tensor", "torch.nn.parameter", "torch.serialization")
+SAFE_GLOBALS = frozenset(
+    {
+        ("collections", "OrderedDict"),
+        ("collections", "defaultdict"),
+        ("__builtin__", "dict"),
+        ("builtins", "dict"),
+        ("__builtin__", "set"),
+        ("builtins", "set"),
+        ("_codecs", "encode"),
+        ("numpy.core.multiarray", "scalar"),
+        ("numpy", "dtype"),
+    }
+)
+SAFE_TORCH_NAMES = ("_rebuild", "Storage", "Size", "device", "float", "int", "uint8", "bfloat16", "bool", "Parameter")
+MAX_PICKLE_BYTES = 64 * 1024 * 1024
+
+
+def check_checkpoint(path: Path) -> None:
+    """Check that a `.pth` or `.ckpt` holds tensors and no code.
+
+    Raises:
+        ModelError: The file is missing, no checkpoint, cut off, or would run code when opened.
+    """
+    try:
+        with path.open("rb") as stream:
+            start = stream.read(16)
+    except OSError as error:
+        raise ModelError(f"The checkpoint '{path}' cannot be read: {error.strerror}.", "Check the path.") from error
+    if start[:2] != b"PK":
+        kind = "a bare pickle" if start[:1] == b"\x80" else "not a torch checkpoint"
+        raise ModelError(
+            f"'{path.name}' is {kind}; such files are not opened because they can run code.",
+            "Take the original .pth, .ckpt or .safetensors file of the model.",
+        )
+    foreign = sorted({f"{module}.{name}" for module, name in _imports(path) if not _is_safe(module, name)})
+    if foreign:
+        raise ModelError(
+            f"'{path.name}' would run code when opened ({', '.join(foreign[:3])}); it was not opened.",
+            "Use a file with weights only, or ask its author for a .safetensors file.",
+        )
+
+
+def _imports(path: Path) -> set[tuple[str, str]]:
+    found: set[tuple[str, str]] = set()
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = [item for item in archive.infolist() if item.filename.endswith("data.pkl")]
+            if not members:
+                raise ModelError(f"'{path.name}' is a zip file but no torch checkpoint.", "Check the path.")
+            for member in members:
+                if member.file_size > MAX_PICKLE_BYTES:
+                    raise ModelError(f"'{path.name}' holds a pickle of {member.file_size:,} bytes; it was not opened.")
+                found |= _imports_of(archive.read(member))
+    except (zipfile.BadZipFile, EOFError, ValueError, IndexError) as error:
+        raise ModelError(f"'{path.name}' is damaged or cut off: {error}.", "Get the file again.") from error
+    return found
+
+
+def _imports_of(content: bytes) -> set[tuple[str, str]]:
+    found: set[tuple[str, str]] = set()
+    strings: list[str] = []
+    memo: dict[int, str] = {}
+    memoized = 0
+    for opcode, argument, _ in pickletools.genops(content):
+        if opcode.name in ("GLOBAL", "INST"):
+            module, _, name = str(argument).partition(" ")
+            found.add((module, name))
+        elif opcode.name == "STACK_GLOBAL":
+            found.add((strings[-2], strings[-1]) if len(strings) > 1 else ("?", "?"))
+        elif opcode.name in ("SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8", "UNICODE"):
+            strings.append(str(argument))
+        elif opcode.name == "MEMOIZE":
+            memo[memoized] = strings[-1] if strings else ""
+            memoized += 1
+        elif opcode.name in ("BINPUT", "LONG_BINPUT") and isinstance(argument, int):
+            memo[argument] = strings[-1] if strings else ""
+        elif opcode.name in ("BINGET", "LONG_BINGET") and isinstance(argument, int):
+            strings.append(memo.get(argument, "?"))
+    return found
+
+
+def _is_safe(module: str, name: str) -> bool:
+    if (module, name) in SAFE_GLOBALS:
+        return True
+    return (
+        module in SAFE_MODULES and name.startswith(SAFE_TORCH_NAMES) or (module == "torch" and name.endswith("Storage"))
+    )
