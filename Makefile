@@ -1,0 +1,38 @@
+# Each target does its own set-up; a second run of it costs a second.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint format bench package lock clean
+
+PYTHON := .venv/bin/python
+WORKERS ?= 2
+
+help:  ## What can be made
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
+
+setup:  ## QGIS, the engine's environment and the tools; TORCH_BACKEND=auto|cpu|cu130|...
+	@scripts/setup.sh
+
+demo: setup  ## A land-cover map of a made-up scene, or with INPUT=my.tif MODEL=my.safetensors of your image
+	$(PYTHON) scripts/demo.py $(if $(INPUT),--input "$(INPUT)") $(if $(MODEL),--model "$(MODEL)")
+
+test: setup  ## All tests
+	@scripts/test.sh $(WORKERS)
+
+lint: setup  ## Style, types and the security rules of the QGIS plugin repository
+	@scripts/lint.sh
+
+format: setup  ## Bring the sources into the project's format
+	$(PYTHON) -m ruff format .
+	$(PYTHON) -m ruff check --fix .
+
+bench: setup  ## Speed and memory, as one table
+	$(PYTHON) benchmarks/classify.py
+
+package: setup  ## The zip for QGIS, in dist/
+	$(PYTHON) scripts/package.py
+
+lock: ## Resolve resources/requirements/*.in anew
+	scripts/lock.sh
+
+clean:  ## Remove everything that was made
+	rm -rf .venv .venv-qgis .tools build dist demo .pytest_cache .mypy_cache .ruff_cache
+	find engine flair_qgis tests scripts benchmarks -name __pycache__ -prune -exec rm -rf {} +
