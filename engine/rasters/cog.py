@@ -1,0 +1,142 @@
+"""A mosaic as one Cloud Optimized GeoTIFF, checked after writing."""
+
+from __future__ import annotations
+
+import threading
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import rasterio
+import rasterio.shutil
+
+from engine.errors import Cancelled, OutputError
+from engine.rasters.disk import WRITE_ERRORS, output_error
+from engine.rasters.pyramid import BLOCK, Pyramid, Reducer, build_pyramid, chunk_window
+from engine.rasters.virtual_raster import Dressing, Layer, OutputGrid, PlacedFile, write_vrt
+
+Progress = Callable[[float], None]
+Cancel = Callable[[], bool]
+
+# Without the first, GDAL lists the whole folder for each of thousands of tiles that it opens;
+# without the second, it would leave an .aux.xml of its own making beside the output.
+_GDAL_OPTIONS = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "GDAL_PAM_ENABLED": "NO"}
+
+# DEFLATE, since not every build of GDAL that QGIS ships with reads Zstandard.
+_COG_OPTIONS = {
+    "COMPRESS": "DEFLATE",
+    "LEVEL": "6",
+    "BLOCKSIZE": str(BLOCK),
+    "OVERVIEWS": "AUTO",
+    "SPARSE_OK": "TRUE",
+    "BIGTIFF": "IF_SAFER",
+    "NUM_THREADS": "ALL_CPUS",
+}
+
+_AFTER_PYRAMID, _AFTER_COPY = 0.35, 0.9
+
+
+def write_cog(
+    path: Path,
+    work: Path,
+    grid: OutputGrid,
+    layer: Layer,
+    files: Sequence[PlacedFile],
+    dressing: Dressing,
+    reducer: Reducer,
+    progress: Progress,
+    cancelled: Cancel,
+    *,
+    skip_empty: bool = False,
+) -> bool:
+    """Write tiles as one Cloud Optimized GeoTIFF with overviews, and read it back to be sure.
+
+    Args:
+        path: File to write; a staged one, since it is incomplete until this returns.
+        work: Existing folder on the same disk for temporary files, removed by the caller.
+        grid: Grid of the file.
+        layer: What the tiles hold.
+        files: Tiles; parts outside the grid are left out.
+        dressing: Tags, colour table and names; its overviews are replaced.
+        reducer: How overviews are made.
+        progress: Called with the share done, 0 to 1.
+        cancelled: Asked about ten times a second.
+        skip_empty: Write nothing when every pixel is nodata.
+
+    Returns:
+        Whether the file was written.
+
+    Raises:
+        Cancelled: `cancelled` said so. A copy in the background may go on into files that are deleted already.
+        OutputError: The file could not be written whole.
+    """
+    inside = [item for item in files if item.window.intersection(grid.window).pixels]
+    if skip_empty and not inside:
+        return False
+
+    def step(share: float) -> None:
+        if cancelled():
+            raise Cancelled
+        progress(_AFTER_PYRAMID * share)
+
+    plain, dressed = work / f"{path.stem}.base.vrt", work / f"{path.stem}.dressed.vrt"
+    try:
+        with rasterio.Env(**_GDAL_OPTIONS):
+            write_vrt(plain, grid, layer, inside)
+            windows = [item.window.intersection(grid.window) for item in inside]
+            pyramid = build_pyramid(plain, layer, windows, work, reducer, step)
+            if skip_empty and not pyramid.filled:
+                return False
+            write_vrt(dressed, grid, layer, inside, replace(dressing, overviews=pyramid.overviews))
+            sources = [*(item.path for item in inside), *pyramid.overviews]
+            expected = sum(source.stat().st_size for source in sources)
+            _copy(dressed, path, expected, progress, cancelled)
+            _check(path, pyramid, progress, cancelled)
+    except WRITE_ERRORS as error:
+        raise output_error(path, error) from error
+    finally:
+        for file in [plain, dressed, *work.glob("overview*.tif")]:
+            file.unlink(missing_ok=True)
+    progress(1.0)
+    return True
+
+
+def _copy(source: Path, path: Path, expected: int, progress: Progress, cancelled: Cancel) -> None:
+    """Let GDAL write the file in a thread: rasterio passes no callback on, so that progress is the file's size."""
+    failures: list[Exception] = []
+
+    def work() -> None:
+        try:
+            with rasterio.Env(**_GDAL_OPTIONS):
+                rasterio.shutil.copy(source, path, driver="COG", **_COG_OPTIONS)
+        except Exception as error:  # handed over to the thread that waits
+            failures.append(error)
+
+    # A daemon, so that a process that was cancelled can end without waiting for it.
+    thread = threading.Thread(target=work, name="cog", daemon=True)
+    thread.start()
+    while thread.is_alive():
+        thread.join(0.05)
+        if cancelled():
+            raise Cancelled
+        written = path.stat().st_size if path.exists() else 0
+        progress(_AFTER_PYRAMID + (_AFTER_COPY - _AFTER_PYRAMID) * min(1.0, written / max(expected, 1)))
+    if failures:
+        raise failures[0]
+
+
+def _check(path: Path, pyramid: Pyramid, progress: Progress, cancelled: Cancel) -> None:
+    """Read the pixels back: GDAL reports nothing when the disk fills up during its last writes.
+
+    Raises:
+        OutputError: Pixels differ from the tiles', or cannot be read.
+    """
+    with rasterio.open(path) as file:
+        for index, (chunk, checksum) in enumerate(pyramid.checksums.items()):
+            if cancelled():
+                raise Cancelled
+            progress(_AFTER_COPY + (1 - _AFTER_COPY) * index / len(pyramid.checksums))
+            data = file.read(window=chunk_window(chunk, pyramid.side, file.height, file.width))
+            if zlib.crc32(data) != checksum:
+                raise output_error(path, OutputError("pixels differ"))

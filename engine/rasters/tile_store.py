@@ -1,0 +1,300 @@
+"""Finished tiles on disk, with a journal: what makes an interrupted run go on where it was.
+
+In `.<output name>.flair-work/` lie
+
+- store.json: format, fingerprint of the run, grid, layers, the caller's plan;
+- journal.jsonl: one line per finished tile: window; sizes and checksums, or that it is empty;
+- tiles/<layer>/: one small GeoTIFF per tile that is not empty;
+- lock: held by the running process, released by the system however that ends.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+import zlib
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import filelock
+import numpy as np
+import numpy.typing as npt
+
+from engine.errors import OutputError
+from engine.events import Reporter
+from engine.rasters.disk import output_error
+from engine.rasters.journal import Journal
+from engine.rasters.store_manifest import new_manifest, read_manifest, reason_to_start_anew, write_manifest
+from engine.rasters.tile_file import block_side, count_codes, encode_tile, write_whole
+from engine.rasters.virtual_raster import Layer, OutputGrid, PlacedFile, write_vrt
+from engine.rasters.windows import PixelWindow
+
+__all__ = ["TileStore", "OutputGrid", "Layer", "class_counts", "work_folder"]
+
+CLASSES = "classes"
+_SUFFIX = ".flair-work"
+
+
+@dataclass(frozen=True)
+class _StoredTile:
+    """A line of the journal: per layer the CRC-32 and size in bytes of its file; no layers when empty."""
+
+    files: Mapping[str, tuple[int, int]]
+    counts: Mapping[int, int]
+
+
+def work_folder(output: Path) -> Path:
+    """Return the folder in which the tiles of an output are kept until it is complete."""
+    return output.absolute().with_name(f".{output.name}{_SUFFIX}")
+
+
+class TileStore:
+    """Tiles of one run. Made by `open`; `write` is safe to call from several threads."""
+
+    def __init__(
+        self,
+        folder: Path,
+        grid: OutputGrid,
+        layers: Sequence[Layer],
+        manifest: dict[str, Any],
+        lock: filelock.BaseFileLock,
+    ) -> None:
+        self.folder = folder
+        self.grid = grid
+        self.layers = {layer.name: layer for layer in layers}
+        self._manifest = manifest
+        self._lock = lock
+        self._mutex = threading.Lock()
+        self._journal = Journal(folder / "journal.jsonl")
+        self._tiles = self._sound_tiles()
+
+    @classmethod
+    def open(
+        cls,
+        folder: Path,
+        fingerprint: Mapping[str, Any],
+        grid: OutputGrid,
+        layers: Sequence[Layer],
+        *,
+        resume: bool,
+        reporter: Reporter,
+    ) -> TileStore:
+        """Open the store of a run: the one that an interrupted run left, or a new one.
+
+        Args:
+            folder: Work folder, see `work_folder`; made when missing.
+            fingerprint: Everything that decides the pixels, as JSON values. With another one the store starts anew.
+            grid: The output's grid.
+            layers: What is stored for each tile.
+            resume: Whether to go on with what is there.
+            reporter: Is told what is taken over, and why it is not.
+
+        Raises:
+            OutputError: Another run holds the store, or the folder cannot be written.
+        """
+        try:
+            folder.mkdir(exist_ok=True)
+            lock = _locked(folder)
+        except OSError as error:
+            raise output_error(folder, error) from error
+        try:
+            manifest = new_manifest(fingerprint, grid, layers)
+            earlier = read_manifest(folder)
+            reason = reason_to_start_anew(folder, earlier, manifest, resume)
+            if earlier is None or reason is not None:
+                if reason:
+                    reporter.log(reason)
+                _clear(folder)
+                write_manifest(folder, manifest)
+            else:
+                manifest = earlier
+            store = cls(folder, grid, layers, manifest, lock)
+        except OSError as error:
+            lock.release()
+            raise output_error(folder, error) from error
+        except BaseException:
+            lock.release()
+            raise
+        if store.done:
+            reporter.log(f"Going on with an interrupted run: {len(store.done)} tiles are there already.")
+        return store
+
+    @property
+    def done(self) -> frozenset[PixelWindow]:
+        """Tiles that are stored, empty ones included."""
+        with self._mutex:
+            return frozenset(self._tiles)
+
+    @property
+    def plan(self) -> dict[str, Any] | None:
+        """What `save_plan` stored, in this run or in the one that this goes on with."""
+        plan: dict[str, Any] | None = self._manifest["plan"]
+        return plan
+
+    def save_plan(self, plan: Mapping[str, Any]) -> None:
+        """Keep values that a resumed run needs, such as the sizes chosen by the memory at hand.
+
+        Raises:
+            OutputError: The folder cannot be written.
+        """
+        manifest = {**self._manifest, "plan": dict(plan)}
+        try:
+            write_manifest(self.folder, manifest)
+        except OSError as error:
+            raise output_error(self.folder, error) from error
+        self._manifest = manifest
+
+    def write(self, tile: PixelWindow, arrays: Mapping[str, npt.NDArray[Any]] | None) -> None:
+        """Store a finished tile; once this returns it survives the end of the process.
+
+        Args:
+            tile: Window inside the grid.
+            arrays: By layer name, shape (count, height, width), or (height, width) with one band; None when no
+                pixel of the tile is valid.
+
+        Raises:
+            OutputError: The disk is full or the folder cannot be written; the tile is then not stored.
+            ValueError: An array does not fit its layer or the tile, or a layer is missing.
+        """
+        if tile.intersection(self.grid.window) != tile or not tile.pixels:
+            raise ValueError(f"{tile} is not inside the grid")
+        checked = None if arrays is None else {name: self._checked(name, tile, arrays) for name in self.layers}
+        if checked is not None and all((data == self.layers[name].nodata).all() for name, data in checked.items()):
+            checked = None
+        files: dict[str, tuple[int, int]] = {}
+        counts = count_codes(checked[CLASSES]) if checked and CLASSES in checked else {}
+        try:
+            for name, data in (checked or {}).items():
+                content = encode_tile(data, self.layers[name], self.grid.part(tile))
+                write_whole(self._path(name, tile), content)
+                files[name] = (zlib.crc32(content), len(content))
+            entry: dict[str, Any] = {"window": [tile.row, tile.column, tile.height, tile.width]}
+            if files:
+                entry |= {"files": files, "counts": counts}
+            with self._mutex:
+                self._journal.append(entry)
+                self._tiles[tile] = _StoredTile(files, counts)
+        except OSError as error:
+            if tile not in self.done:
+                for name in self.layers:
+                    self._path(name, tile).unlink(missing_ok=True)
+            raise output_error(self.folder, error) from error
+
+    def placed(self, layer: str) -> list[PlacedFile]:
+        """Return the files of a layer in the grid, by row and column; empty tiles have none."""
+        with self._mutex:
+            windows = sorted(tile for tile, stored in self._tiles.items() if layer in stored.files)
+        return [PlacedFile(self._path(layer, tile), tile, (block_side(tile), block_side(tile))) for tile in windows]
+
+    def stored_bytes(self, layer: str) -> int:
+        """Return the size of a layer's files, compressed."""
+        with self._mutex:
+            return sum(stored.files[layer][1] for stored in self._tiles.values() if layer in stored.files)
+
+    def counts(self) -> dict[int, int]:
+        """Return the pixels by class code, nodata left out, of all tiles stored."""
+        total: dict[int, int] = {}
+        with self._mutex:
+            for stored in self._tiles.values():
+                for code, pixels in stored.counts.items():
+                    total[code] = total.get(code, 0) + pixels
+        return dict(sorted(total.items()))
+
+    def mosaic(self, layer: str) -> Path:
+        """Write a VRT over a layer's tiles and return its path; nodata where there is no tile.
+
+        Raises:
+            OutputError: The folder cannot be written.
+        """
+        path = self.folder / f"{layer}.vrt"
+        try:
+            write_vrt(path, self.grid, self.layers[layer], self.placed(layer))
+        except OSError as error:
+            raise output_error(path, error) from error
+        return path
+
+    def close(self) -> None:
+        """Release the store; the tiles stay for a later run."""
+        self._journal.close()
+        self._lock.release()
+
+    def remove(self) -> None:
+        """Remove the store and its folder, and release it; for when the outputs are complete."""
+        self._journal.close()
+        _clear(self.folder)
+        if os.name != "nt":
+            # Under the lock, so that no other run can begin in a folder that is about to vanish.
+            (self.folder / "lock").unlink(missing_ok=True)
+        self._lock.release()
+        try:
+            (self.folder / "lock").unlink(missing_ok=True)
+            self.folder.rmdir()
+        except OSError:
+            # Another run has begun here meanwhile, or someone else's file lies in it: theirs to keep.
+            return
+
+    def _checked(self, name: str, tile: PixelWindow, arrays: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[Any]:
+        if name not in arrays:
+            raise ValueError(f"layer '{name}' is missing")
+        layer, data = self.layers[name], arrays[name]
+        if data.ndim == 2:
+            data = data[np.newaxis]
+        if data.shape != (layer.count, tile.height, tile.width) or data.dtype != layer.dtype:
+            raise ValueError(f"layer '{name}': {data.dtype} {data.shape} does not fit {layer} and {tile}")
+        return data
+
+    def _path(self, layer: str, tile: PixelWindow) -> Path:
+        return self.folder / "tiles" / layer / f"{tile.row}_{tile.column}_{tile.height}_{tile.width}.tif"
+
+    def _sound_tiles(self) -> dict[PixelWindow, _StoredTile]:
+        """Return the tiles of the journal whose files are all there, unchanged."""
+        for name in self.layers:
+            (self.folder / "tiles" / name).mkdir(parents=True, exist_ok=True)
+        tiles: dict[PixelWindow, _StoredTile] = {}
+        for entry in self._journal.entries:
+            files = {str(name): (int(crc), int(size)) for name, (crc, size) in entry.get("files", {}).items()}
+            counts = {int(code): int(pixels) for code, pixels in entry.get("counts", {}).items()}
+            tiles[PixelWindow(*entry["window"])] = _StoredTile(files, counts)
+        with ThreadPoolExecutor(4) as pool:
+            sound = pool.map(self._is_sound, tiles.keys(), tiles.values())
+            return {tile: stored for (tile, stored), good in zip(tiles.items(), sound, strict=True) if good}
+
+    def _is_sound(self, tile: PixelWindow, stored: _StoredTile) -> bool:
+        for name, (crc, size) in stored.files.items():
+            try:
+                content = self._path(name, tile).read_bytes()
+            except OSError:
+                return False
+            if len(content) != size or zlib.crc32(content) != crc:
+                return False
+        return True
+
+
+def class_counts(store: TileStore) -> dict[int, int]:
+    """Return the pixels by class code of a store, nodata left out; see `TileStore.counts`."""
+    return store.counts()
+
+
+def _locked(folder: Path) -> filelock.BaseFileLock:
+    # Not local to a thread: a store may be closed by another thread than the one that opened it.
+    lock = filelock.FileLock(folder / "lock", timeout=0, thread_local=False)
+    try:
+        lock.acquire()
+    except filelock.Timeout as error:
+        name = folder.name.removeprefix(".").removesuffix(_SUFFIX)
+        raise OutputError(
+            f"Another run is writing '{folder.with_name(name)}' at this moment.",
+            "Wait until it has ended, or choose another output.",
+        ) from error
+    return lock
+
+
+def _clear(folder: Path) -> None:
+    """Remove what a store has made, and nothing else."""
+    shutil.rmtree(folder / "tiles", ignore_errors=True)
+    for file in [folder / "store.json", folder / "store.json.new", folder / "journal.jsonl", *folder.glob("*.vrt")]:
+        file.unlink(missing_ok=True)
