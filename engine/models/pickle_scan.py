@@ -99,6 +99,4 @@ def _imports_of(content: bytes) -> set[tuple[str, str]]:
 def _is_safe(module: str, name: str) -> bool:
     if (module, name) in SAFE_GLOBALS:
         return True
-    return (
-        module in SAFE_MODULES and name.startswith(SAFE_TORCH_NAMES) or (module == "torch" and name.endswith("Storage"))
-    )
+    return module in SAFE_MODULES and (name.startswith(SAFE_TORCH_NAMES) or name.endswith("Storage"))

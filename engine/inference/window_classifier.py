@@ -1,0 +1,186 @@
+"""From the raw values of a window to codes, confidence and probabilities on the model grid."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.errors import OutOfMemoryError
+from engine.inference.predictor import Prediction, Predictor
+from engine.nomenclature import Nomenclature
+from engine.rasters.plan import STRIDE
+
+# Side of the windows that are blended; they overlap by half.
+BLENDED_SIDE = 512
+# Context kept around the parts of a window that does not fit into memory.
+PART_MARGIN = 64
+SMALLEST_PART = 128
+
+Values = npt.NDArray[np.generic]
+
+
+@dataclass(frozen=True)
+class WindowClassifier:
+    """Predicts windows whole, blended or over all symmetries, stepping down when memory runs out.
+
+    Args:
+        predictor: Network on a device; with `blend`, `augment` or `wants_probabilities` its head gives probabilities.
+        nomenclature: Classes of the network.
+        blend: Blend windows of 512 that overlap by half with a Hann weight.
+        augment: Average the probabilities over the 8 symmetries of a square.
+        report: Told once when memory ran out and windows are predicted in parts.
+    """
+
+    predictor: Predictor
+    nomenclature: Nomenclature
+    blend: bool
+    augment: bool
+    report: Callable[[str], None]
+
+    @property
+    def averages(self) -> bool:
+        """Whether probabilities are averaged, so that the predictor must give them."""
+        return self.blend or self.augment
+
+    def classify(self, images: Values) -> Prediction:
+        """Classify a batch of windows.
+
+        Args:
+            images: (N, C, H, W) raw values; H and W multiples of 32. With `blend`, windows lie on
+                multiples of half a blended window in the model grid.
+
+        Returns:
+            The prediction with codes always filled, and confidence and probabilities as far as they are at hand.
+
+        Raises:
+            OutOfMemoryError: Not even the smallest part of a window fits into memory.
+        """
+        prediction = self._blended(images) if self.blend else self._augmented(images)
+        if prediction.probabilities is None:
+            return prediction
+        return decide(prediction.probabilities, self.nomenclature)
+
+    def _blended(self, images: Values) -> Prediction:
+        count, _, height, width = images.shape
+        side_y, side_x = min(BLENDED_SIDE, height), min(BLENDED_SIDE, width)
+        weight = np.outer(hann(side_y), hann(side_x)).astype(np.float32)
+        total = np.zeros((count, len(self.nomenclature.enabled), height, width), dtype=np.float32)
+        weights = np.zeros((height, width), dtype=np.float32)
+        for rows, columns in product(_half_steps(height, side_y), _half_steps(width, side_x)):
+            part = self._augmented(images[:, :, rows, columns]).probabilities
+            if part is None:
+                raise TypeError("Blending needs a predictor that gives probabilities.")
+            total[:, :, rows, columns] += part * weight
+            weights[rows, columns] += weight
+        return Prediction(probabilities=total / weights)
+
+    def _augmented(self, images: Values) -> Prediction:
+        if not self.augment:
+            return self._in_parts(images)
+        total: npt.NDArray[np.float32] | None = None
+        for turned, back in symmetries():
+            part = self._in_parts(turned(images)).probabilities
+            if part is None:
+                raise TypeError("Averaging needs a predictor that gives probabilities.")
+            total = back(part).copy() if total is None else total + back(part)
+        return Prediction(probabilities=np.asarray(total, dtype=np.float32) / 8)
+
+    def _in_parts(self, images: Values) -> Prediction:
+        """Predict a batch; when memory runs out, one by one, then in ever smaller parts."""
+        try:
+            return self.predictor.predict(images)
+        except MemoryError as error:
+            count, _, height, width = images.shape
+            self.report("Memory ran out; going on in smaller steps.")
+            if count > 1:
+                return _joined([self._in_parts(images[index : index + 1]) for index in range(count)])
+            if max(height, width) <= SMALLEST_PART + 2 * PART_MARGIN:
+                raise OutOfMemoryError(
+                    f"A window of {width} x {height} pixels does not fit into the memory of '{self.predictor.device}'.",
+                    "Close other programs, or use --device cpu or a smaller model.",
+                ) from error
+        down = height >= width
+        first, second = _halves(height if down else width)
+        axis = 2 if down else 3
+        parts = []
+        for taken, kept in (first, second):
+            part = self._in_parts(np.take(images, range(taken.start, taken.stop), axis))
+            parts.append(_cut(part, kept, axis - 4))
+        return _stacked(parts, axis - 4)
+
+
+def decide(probabilities: npt.NDArray[np.float32], nomenclature: Nomenclature) -> Prediction:
+    """Return codes and confidence for probabilities.
+
+    Args:
+        probabilities: (N, K, H, W), 0 to 1, over the enabled classes.
+        nomenclature: Classes.
+    """
+    codes = np.array([item.code for item in nomenclature.enabled], dtype=np.uint8)
+    highest = np.rint(probabilities.max(axis=1) * 100).clip(0, 100).astype(np.uint8)
+    return Prediction(codes[probabilities.argmax(axis=1)], highest, probabilities)
+
+
+def hann(size: int) -> npt.NDArray[np.float64]:
+    """Return a periodic Hann window of shape (size,): copies shifted by half its size add up to 1.
+
+    It is 0 nowhere, so that an image's edge pixels keep a weight.
+    """
+    return np.asarray(0.5 - 0.5 * np.cos(2 * np.pi * (np.arange(size) + 0.5) / size), dtype=np.float64)
+
+
+Turn = Callable[[Values], Values]
+
+
+def symmetries() -> Iterator[tuple[Turn, Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]]]:
+    """Yield the 8 symmetries of a square over the last two axes, each with its inverse."""
+    for quarters, mirrored in product(range(4), (False, True)):
+
+        def turn(values: Values, quarters: int = quarters, mirrored: bool = mirrored) -> Values:
+            turned = np.rot90(values, quarters, axes=(-2, -1))
+            return turned[..., ::-1] if mirrored else turned
+
+        def back(
+            values: npt.NDArray[np.float32], quarters: int = quarters, mirrored: bool = mirrored
+        ) -> npt.NDArray[np.float32]:
+            straight = values[..., ::-1] if mirrored else values
+            return np.rot90(straight, -quarters, axes=(-2, -1))
+
+        yield turn, back
+
+
+def _half_steps(length: int, side: int) -> Iterator[slice]:
+    for start in range(0, max(length - side, 0) + 1, side // 2):
+        yield slice(start, start + side)
+
+
+def _halves(length: int) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+    """Cut a length in two parts with context; for each, what to take and which of it to keep."""
+    middle = length // 2 // STRIDE * STRIDE
+    return (
+        (slice(0, middle + PART_MARGIN), slice(0, middle)),
+        (slice(middle - PART_MARGIN, length), slice(PART_MARGIN, length - middle + PART_MARGIN)),
+    )
+
+
+def _cut(prediction: Prediction, kept: slice, axis: int) -> Prediction:
+    index = (Ellipsis, kept, slice(None)) if axis == -2 else (Ellipsis, kept)
+    return Prediction(*(None if item is None else item[index] for item in _arrays(prediction)))
+
+
+def _stacked(parts: list[Prediction], axis: int) -> Prediction:
+    return Prediction(
+        *(None if items[0] is None else np.concatenate(items, axis) for items in zip(*map(_arrays, parts), strict=True))
+    )
+
+
+def _joined(parts: list[Prediction]) -> Prediction:
+    return _stacked(parts, 0)
+
+
+def _arrays(prediction: Prediction) -> tuple[npt.NDArray[np.generic] | None, ...]:
+    return prediction.codes, prediction.confidence, prediction.probabilities

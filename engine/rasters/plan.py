@@ -1,0 +1,154 @@
+"""How a raster is cut: core tiles that cover it once, and the windows that are predicted for them.
+
+All windows of a plan have one shape, so that a network is compiled once. They
+start at multiples of the network's stride, so that neighbouring windows see a
+pixel in the same phase of every pooling step. Towards the image's edge a
+window is shifted inwards rather than padded; only what is missing to the next
+multiple of the stride lies beyond the edge.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from engine.rasters.model_grid import ModelGrid
+from engine.rasters.windows import PixelWindow
+
+STRIDE = 32
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A part of the output and what is predicted for it.
+
+    Args:
+        core: Pixels of the image that this tile decides.
+        window: Pixels of the model grid that are predicted; may reach beyond the grid by less than 32.
+    """
+
+    core: PixelWindow
+    window: PixelWindow
+
+
+@dataclass(frozen=True)
+class AxisPlan:
+    """The cut of one axis.
+
+    Args:
+        size: Side of every window in model pixels, a multiple of 32.
+        starts: First model pixel of each window.
+        edges: Model pixel where each core begins, and the end of the last.
+    """
+
+    size: int
+    starts: tuple[int, ...]
+    edges: tuple[int, ...]
+
+
+def plan_axis(length: int, start: int, stop: int, margin: int, largest: int, align: int = STRIDE) -> AxisPlan:
+    """Cut one axis.
+
+    Args:
+        length: Model pixels of the image.
+        start: First model pixel wanted.
+        stop: The one after the last.
+        margin: Context in model pixels on either side of a core; rounded up to a multiple of `align`.
+        largest: Greatest side of a window in model pixels.
+        align: Windows start and end at multiples of this; a multiple of 32.
+
+    Returns:
+        The fewest windows of one size that cover the axis.
+    """
+    margin = round_up(margin, align)
+    largest = max(largest // align * align, 2 * margin + align)
+    low = max(0, (start - margin) // align * align)
+    high = min(round_up(length, align), round_up(stop + margin, align))
+    span = high - low
+    if span <= largest:
+        return AxisPlan(span, (low,), (start, stop))
+    count = math.ceil((span - 2 * margin) / (largest - 2 * margin))
+    size = round_up(math.ceil((span - 2 * margin) / count) + 2 * margin, align)
+    step = size - 2 * margin
+    starts = tuple(min(low + index * step, high - size) for index in range(count))
+    inner = tuple(low + index * step + margin for index in range(1, count))
+    return AxisPlan(size, starts, (start, *inner, stop))
+
+
+def round_up(value: int, multiple: int) -> int:
+    """Return the least multiple that is not under a value."""
+    return -(-value // multiple) * multiple
+
+
+@dataclass(frozen=True)
+class TilePlan:
+    """All tiles of a run, in rows.
+
+    Args:
+        rows: Cut of the vertical axis.
+        columns: Cut of the horizontal axis.
+        row_edges: `rows.edges` in image pixels.
+        column_edges: `columns.edges` in image pixels.
+    """
+
+    rows: AxisPlan
+    columns: AxisPlan
+    row_edges: tuple[int, ...]
+    column_edges: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.rows.starts) * len(self.columns.starts)
+
+    def __iter__(self) -> Iterator[Tile]:
+        for row, window_row in enumerate(self.rows.starts):
+            top, bottom = self.row_edges[row], self.row_edges[row + 1]
+            for column, window_column in enumerate(self.columns.starts):
+                left, right = self.column_edges[column], self.column_edges[column + 1]
+                if bottom > top and right > left:
+                    yield Tile(
+                        PixelWindow(top, left, bottom - top, right - left),
+                        PixelWindow(window_row, window_column, self.rows.size, self.columns.size),
+                    )
+
+    @property
+    def window_pixels(self) -> int:
+        """Pixels of one window."""
+        return self.rows.size * self.columns.size
+
+    @property
+    def computed_pixels(self) -> int:
+        """Model pixels predicted if every tile holds data."""
+        return len(self) * self.window_pixels
+
+    def to_dict(self) -> dict[str, list[int] | int]:
+        """Return the plan as plain values, to tell whether a stored run was cut alike."""
+        return {
+            "rows": list(self.row_edges),
+            "columns": list(self.column_edges),
+            "window_height": self.rows.size,
+            "window_width": self.columns.size,
+        }
+
+
+def plan_tiles(grid: ModelGrid, area: PixelWindow, margin: int, largest: int, align: int = STRIDE) -> TilePlan:
+    """Cut an area of an image into tiles.
+
+    Args:
+        grid: Model grid over the image.
+        area: Image pixels wanted; inside the image.
+        margin: Context in model pixels.
+        largest: Greatest side of a window in model pixels.
+        align: See `plan_axis`.
+    """
+    cuts = []
+    for axis, length, start, count in (
+        (0, grid.height, area.row, area.height),
+        (1, grid.width, area.column, area.width),
+    ):
+        indices = grid.image_to_model_index(start, count, axis)
+        plan = plan_axis(length, int(indices[0]), int(indices[-1]) + 1, margin, largest, align)
+        inner = [start + int(indices.searchsorted(edge)) for edge in plan.edges[1:-1]]
+        cuts.append((plan, (start, *inner, start + count)))
+    (rows, row_edges), (columns, column_edges) = cuts
+    return TilePlan(rows, columns, row_edges, column_edges)
