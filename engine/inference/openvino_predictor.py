@@ -47,7 +47,7 @@ class OpenVinoPredictor:
         threads: int | None = None,
         bytes_per_pixel: float = 0.0,
     ) -> None:
-        self.precision = precision
+        self.precision: Precision = precision
         self.bytes_per_pixel = bytes_per_pixel
         self._head = head
         self._nomenclature = nomenclature

@@ -52,7 +52,7 @@ class TorchPredictor:
         if precision == "int8":
             raise DeviceError("int8 runs on the CPU only.", "Use --device cpu, or the precision 'half'.")
         self.device = device
-        self.precision = precision
+        self.precision: Precision = precision
         self._head = head
         self._reporter = reporter
         self._device = torch.device(device)

@@ -68,7 +68,7 @@ class WindowClassifier:
         count, _, height, width = images.shape
         side_y, side_x = min(BLENDED_SIDE, height), min(BLENDED_SIDE, width)
         weight = np.outer(hann(side_y), hann(side_x)).astype(np.float32)
-        total = np.zeros((count, len(self.nomenclature.enabled), height, width), dtype=np.float32)
+        total: npt.NDArray[np.float32] = np.zeros((count, len(self.nomenclature.enabled), height, width), dtype=np.float32)
         weights = np.zeros((height, width), dtype=np.float32)
         for rows, columns in product(_half_steps(height, side_y), _half_steps(width, side_x)):
             part = self._augmented(images[:, :, rows, columns]).probabilities
@@ -76,7 +76,8 @@ class WindowClassifier:
                 raise TypeError("Blending needs a predictor that gives probabilities.")
             total[:, :, rows, columns] += part * weight
             weights[rows, columns] += weight
-        return Prediction(probabilities=total / weights)
+        total /= weights
+        return Prediction(probabilities=total.astype(np.float32, copy=False))
 
     def _augmented(self, images: Values) -> Prediction:
         if not self.augment:
@@ -97,7 +98,7 @@ class WindowClassifier:
             count, _, height, width = images.shape
             self.report("Memory ran out; going on in smaller steps.")
             if count > 1:
-                return _joined([self._in_parts(images[index : index + 1]) for index in range(count)])
+                return _stacked([self._in_parts(images[index : index + 1]) for index in range(count)], 0)
             if max(height, width) <= SMALLEST_PART + 2 * PART_MARGIN:
                 raise OutOfMemoryError(
                     f"A window of {width} x {height} pixels does not fit into the memory of '{self.predictor.device}'.",
@@ -169,18 +170,20 @@ def _halves(length: int) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
 
 def _cut(prediction: Prediction, kept: slice, axis: int) -> Prediction:
     index = (Ellipsis, kept, slice(None)) if axis == -2 else (Ellipsis, kept)
-    return Prediction(*(None if item is None else item[index] for item in _arrays(prediction)))
-
-
-def _stacked(parts: list[Prediction], axis: int) -> Prediction:
+    codes, confidence, probabilities = prediction.codes, prediction.confidence, prediction.probabilities
     return Prediction(
-        *(None if items[0] is None else np.concatenate(items, axis) for items in zip(*map(_arrays, parts), strict=True))
+        None if codes is None else codes[index],
+        None if confidence is None else confidence[index],
+        None if probabilities is None else probabilities[index],
     )
 
 
-def _joined(parts: list[Prediction]) -> Prediction:
-    return _stacked(parts, 0)
-
-
-def _arrays(prediction: Prediction) -> tuple[npt.NDArray[np.generic] | None, ...]:
-    return prediction.codes, prediction.confidence, prediction.probabilities
+def _stacked(parts: list[Prediction], axis: int) -> Prediction:
+    codes = [part.codes for part in parts if part.codes is not None]
+    confidence = [part.confidence for part in parts if part.confidence is not None]
+    probabilities = [part.probabilities for part in parts if part.probabilities is not None]
+    return Prediction(
+        np.concatenate(codes, axis) if codes else None,
+        np.concatenate(confidence, axis) if confidence else None,
+        np.concatenate(probabilities, axis) if probabilities else None,
+    )

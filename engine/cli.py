@@ -1,0 +1,128 @@
+"""The command line: every option of a request, or a whole request as JSON on stdin."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import types
+import typing
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic.fields import FieldInfo
+
+from engine import __version__
+from engine.errors import EngineError, RequestError
+from engine.events import ConsoleReporter, JsonReporter, Reporter, private_stdout
+from engine.requests import COMMANDS, Request, parse_request
+from engine.runner import run, watch_stdin
+
+MAX_REQUEST_BYTES = 10_000_000
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run a command and return the exit code, 0 only when it succeeded.
+
+    Args:
+        arguments: Command and options, or `--request` for a request as one line of JSON on stdin,
+            answered by events as JSON lines on stdout. The run then ends when stdin does.
+    """
+    if list(arguments) == ["--request"]:
+        return _serve_request()
+    reporter = ConsoleReporter()
+    try:
+        command, values = _parse(arguments)
+        request = parse_request(command, values)
+    except EngineError as error:
+        reporter.error(error.kind, error.message, error.hint)
+        return error.exit_code
+    return run(command, request, reporter)
+
+
+def _serve_request() -> int:
+    reporter: Reporter = JsonReporter(private_stdout())
+    try:
+        line = sys.stdin.buffer.readline(MAX_REQUEST_BYTES)
+        try:
+            values = json.loads(line)
+            command, options = values["command"], values.get("options", {})
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise RequestError(
+                f"The request is no JSON object with 'command' and 'options': {type(error).__name__}."
+            ) from error
+        request = parse_request(command, options)
+    except EngineError as error:
+        reporter.error(error.kind, error.message, error.hint)
+        return error.exit_code
+    return run(command, request, reporter, ended=watch_stdin())
+
+
+def _parse(arguments: Sequence[str]) -> tuple[str, dict[str, Any]]:
+    parsed = vars(_parser().parse_args(list(arguments)))
+    command = parsed.pop("command")
+    config = parsed.pop("config")
+    values = _read_config(Path(config), command) if config else {}
+    return command, {**values, **parsed}
+
+
+def _read_config(path: Path, command: str) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RequestError(f"The file '{path}' cannot be read: {error.strerror}.", "Check the path.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        first = " ".join(str(error).split())
+        raise RequestError(f"'{path}' is not valid YAML: {first}", "Indent with spaces, never with tabs.") from error
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise RequestError(f"'{path}' holds no options by name.", "Write lines such as 'model: my.safetensors'.")
+    if set(values) == {command} and isinstance(values[command], dict):
+        return dict(values[command])
+    return {str(key): value for key, value in values.items()}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m engine", description="Land-cover maps from aerial imagery.", allow_abbrev=False
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, request in COMMANDS.items():
+        summary = (request.__doc__ or "").strip().splitlines()[0]
+        command = commands.add_parser(
+            name, help=summary, description=summary, argument_default=argparse.SUPPRESS, allow_abbrev=False
+        )
+        command.add_argument("--config", default=None, metavar="FILE.yaml", help="Options from a file; others win.")
+        for key, field in request.model_fields.items():
+            _add_option(command, request, key, field)
+    return parser
+
+
+def _add_option(parser: argparse.ArgumentParser, request: type[Request], key: str, field: FieldInfo) -> None:
+    flag = "--" + key.replace("_", "-")
+    text = (field.description or "").replace("%", "%%")
+    kind = _plain_type(field.annotation)
+    if kind is bool:
+        parser.add_argument(flag, dest=key, action=argparse.BooleanOptionalAction, help=text)
+    elif typing.get_origin(kind) is list:
+        parser.add_argument(flag, dest=key, nargs="+", metavar="FILE", help=text)
+    elif typing.get_origin(kind) is Literal:
+        parser.add_argument(flag, dest=key, choices=typing.get_args(kind), help=text)
+    elif key == "model" and request.__name__ == "ModelsRequest":
+        parser.add_argument(key, nargs="?", metavar="MODEL", help=text)
+    else:
+        parser.add_argument(flag, dest=key, metavar=key.upper(), help=text)
+
+
+def _plain_type(annotation: Any) -> Any:
+    """Return a type without `None` and annotations."""
+    if typing.get_origin(annotation) is typing.Annotated:
+        return _plain_type(typing.get_args(annotation)[0])
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        inner = [item for item in typing.get_args(annotation) if item is not type(None)]
+        return _plain_type(inner[0])
+    return annotation

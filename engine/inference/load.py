@@ -1,0 +1,171 @@
+"""The right predictor for a model, a device and a precision."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.errors import DeviceError, EngineError
+from engine.events import Reporter
+from engine.inference.graph import Graph, cached_graph, export_graph
+from engine.inference.predictor import Head, Precision, Predictor
+from engine.models.resolve import ResolvedModel
+
+if TYPE_CHECKING:
+    from engine.inference.openvino_predictor import OpenVinoPredictor
+
+Images = npt.NDArray[np.generic]
+
+
+@dataclass(frozen=True)
+class LoadedPredictor:
+    """A predictor, and what is known of its arithmetic.
+
+    Args:
+        predictor: The network on its device.
+        agreement: With int8, the share of pixels (0 to 1) of this image on which it gives the same
+            class as the exact network; None otherwise.
+    """
+
+    predictor: Predictor
+    agreement: float | None = None
+
+
+def load_predictor(
+    model: ResolvedModel,
+    device: str,
+    precision: Literal["auto", "exact", "half", "int8"],
+    head: Head,
+    samples: Sequence[Images],
+    *,
+    pixels: int,
+    threads: int | None,
+    reporter: Reporter,
+) -> LoadedPredictor:
+    """Load a model onto a device.
+
+    Args:
+        model: The model.
+        device: `cpu`, `cuda`, `cuda:N` or `mps`.
+        precision: `auto` is exact on the CPU and half on a GPU.
+        head: What to compute per pixel.
+        samples: Windows of the image, (1, C, H, W) with sides of multiples of 32, to calibrate int8 on.
+        pixels: Pixels to classify in all.
+        threads: CPU threads, None for all.
+        reporter: Told what is prepared.
+
+    Raises:
+        DeviceError: The device or its arithmetic is absent.
+        ModelError: The model cannot be used.
+    """
+    if device != "cpu":
+        from engine.inference.torch_predictor import TorchPredictor
+
+        _check_torch_device(device)
+        chosen: Precision = "half" if precision == "auto" else precision
+        predictor = TorchPredictor(
+            model, device, head=head, precision=chosen, pixels=pixels, reporter=reporter, threads=threads
+        )
+        return LoadedPredictor(predictor)
+    chosen = "exact" if precision == "auto" else precision
+    graph = cached_graph(model)
+    if graph is None:
+        try:
+            graph = export_graph(model, reporter)
+        except EngineError:
+            raise
+        except Exception as error:
+            return _uncompiled(model, chosen, head, threads, reporter, error)
+    if chosen == "int8":
+        return _quantised(model, graph, head, samples, threads, reporter)
+    return LoadedPredictor(_openvino(model, graph, head, chosen, threads))
+
+
+def _openvino(
+    model: ResolvedModel, graph: Graph, head: Head, precision: Precision, threads: int | None
+) -> OpenVinoPredictor:
+    from engine.inference.openvino_predictor import OpenVinoPredictor
+
+    return OpenVinoPredictor(
+        graph.path,
+        model.manifest.nomenclature,
+        head=head,
+        precision=precision,
+        threads=threads,
+        bytes_per_pixel=graph.bytes_per_pixel,
+    )
+
+
+def _quantised(
+    model: ResolvedModel,
+    graph: Graph,
+    head: Head,
+    samples: Sequence[Images],
+    threads: int | None,
+    reporter: Reporter,
+) -> LoadedPredictor:
+    from engine.inference.openvino_predictor import OpenVinoPredictor
+    from engine.inference.quantise import CHECKED_WINDOWS, GOOD_AGREEMENT, agreement, cached_quantised_graph, quantise
+
+    checked, calibration = samples[:CHECKED_WINDOWS], samples[CHECKED_WINDOWS:] or samples
+    exact = _openvino(model, graph, "codes", "exact", threads)
+    cached = cached_quantised_graph(graph)
+    path = cached or quantise(graph, calibration, reporter)
+    nomenclature = model.manifest.nomenclature
+
+    def predictor(head: Head) -> OpenVinoPredictor:
+        return OpenVinoPredictor(
+            path,
+            nomenclature,
+            head=head,
+            precision="int8",
+            threads=threads,
+            bytes_per_pixel=graph.bytes_per_pixel / 2,
+        )
+
+    share = agreement(exact, predictor("codes"), checked)
+    if cached and share < GOOD_AGREEMENT:
+        path = quantise(graph, calibration, reporter, replace=True)
+        share = agreement(exact, predictor("codes"), checked)
+    reporter.log(f"int8 gives the same class as the exact network on {share:.2%} of the pixels looked at.")
+    if share < GOOD_AGREEMENT:
+        reporter.warning(f"int8 changes {1 - share:.1%} of the pixels; use the precision 'exact' where that matters.")
+    return LoadedPredictor(predictor(head), share)
+
+
+def _uncompiled(
+    model: ResolvedModel,
+    precision: Precision,
+    head: Head,
+    threads: int | None,
+    reporter: Reporter,
+    error: Exception,
+) -> LoadedPredictor:
+    """Fall back to torch where a network cannot be exported."""
+    from engine.inference.torch_predictor import TorchPredictor
+
+    if precision == "int8":
+        raise DeviceError(
+            f"The network of '{model.manifest.name}' cannot be quantised ({type(error).__name__}).",
+            "Use the precision 'exact'.",
+        ) from error
+    reporter.warning(f"The network cannot be exported ({type(error).__name__}); it runs in torch, which is slower.")
+    return LoadedPredictor(
+        TorchPredictor(model, "cpu", head=head, precision=precision, reporter=reporter, threads=threads)
+    )
+
+
+def _check_torch_device(device: str) -> None:
+    import torch
+
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise DeviceError(
+            "There is an NVIDIA GPU, but the installed torch cannot use it.",
+            "Set up the engine again with a CUDA build of torch, or use --device cpu.",
+        )
+    if device == "mps" and not torch.backends.mps.is_available():
+        raise DeviceError("The installed torch cannot use the Apple GPU.", "Use --device cpu.")
