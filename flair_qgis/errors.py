@@ -1,0 +1,15 @@
+"""Failures of the plugin, as Processing shows them."""
+
+from __future__ import annotations
+
+from qgis.core import QgsProcessingException
+
+
+def failure(message: str, hint: str = "") -> QgsProcessingException:
+    """Return the exception for a failure.
+
+    Args:
+        message: One sentence that names the cause.
+        hint: One sentence that names the way out.
+    """
+    return QgsProcessingException(f"{message} {hint}".strip())

@@ -1,0 +1,61 @@
+"""The Processing provider `flair`."""
+
+from __future__ import annotations
+
+from typing import List
+
+from qgis.core import QgsProcessingProvider
+from qgis.PyQt.QtGui import QIcon
+
+from .algorithms.classify import ClassifyAlgorithm
+from .algorithms.diagnostics import DiagnosticsAlgorithm
+from .algorithms.setup_engine import SetupEngineAlgorithm
+from .i18n import tr
+from .paths import plugin_version, resources
+from .settings import add_settings, remove_settings
+
+
+class FlairProvider(QgsProcessingProvider):
+    """All algorithms of the plugin; none is ever hidden, `canExecute` says what is missing."""
+
+    ID = "flair"
+
+    def id(self) -> str:
+        return self.ID
+
+    def name(self) -> str:
+        return tr("FLAIR land cover")
+
+    def longName(self) -> str:
+        return tr("FLAIR land cover")
+
+    def versionInfo(self) -> str:
+        return plugin_version()
+
+    def icon(self) -> QIcon:
+        return QIcon(self.svgIconPath())
+
+    def svgIconPath(self) -> str:
+        return str(resources() / "icons" / "flair.svg")
+
+    def load(self) -> bool:
+        add_settings(self.name(), self.icon())
+        return super().load()
+
+    def unload(self) -> None:
+        remove_settings()
+        super().unload()
+
+    def loadAlgorithms(self) -> None:
+        for algorithm in (ClassifyAlgorithm, SetupEngineAlgorithm, DiagnosticsAlgorithm):
+            self.addAlgorithm(algorithm())
+
+    def supportedOutputRasterLayerExtensions(self) -> List[str]:
+        # the engine writes GeoTIFF, and a VRT over kilometric sheets
+        return ["tif", "tiff", "vrt"]
+
+    def defaultRasterFileExtension(self) -> str:
+        return "tif"
+
+    def supportsNonFileBasedOutput(self) -> bool:
+        return False

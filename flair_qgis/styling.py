@@ -1,0 +1,88 @@
+"""Legends: from the engine's style file, or from a list of classes."""
+
+from __future__ import annotations
+
+from collections import deque
+from pathlib import Path
+from typing import Any, ClassVar, Deque, Iterable, Mapping, Optional, Sequence
+
+from qgis.core import (
+    QgsMapLayer,
+    QgsPalettedRasterRenderer,
+    QgsProcessingContext,
+    QgsProcessingFeedback,
+    QgsProcessingLayerPostProcessorInterface,
+    QgsRasterDataProvider,
+    QgsRasterLayer,
+)
+from qgis.PyQt.QtGui import QColor
+
+from .i18n import tr
+
+
+def paletted_renderer(
+    provider: QgsRasterDataProvider, classes: Iterable[Mapping[str, Any]], band: int = 1
+) -> QgsPalettedRasterRenderer:
+    """Return a renderer with exactly the given classes.
+
+    Args:
+        provider: Data of the layer to be drawn.
+        classes: Each with `code` (pixel value), `name` and `color` (`#rrggbb`).
+        band: Number of the band that holds the codes.
+    """
+    entries = [
+        QgsPalettedRasterRenderer.Class(int(item["code"]), QColor(str(item["color"])), _title(str(item["name"])))
+        for item in classes
+    ]
+    return QgsPalettedRasterRenderer(provider, band, entries)
+
+
+def _title(name: str) -> str:
+    return name[:1].upper() + name[1:]
+
+
+def apply_style(layer: QgsMapLayer, style: Optional[Path], classes: Sequence[Mapping[str, Any]] = ()) -> bool:
+    """Give a raster layer its legend.
+
+    Args:
+        layer: Layer to be drawn.
+        style: Style file of QGIS (`.qml`), or None.
+        classes: Classes to use when there is no usable style file.
+
+    Returns:
+        Whether the layer was given a legend.
+    """
+    if not isinstance(layer, QgsRasterLayer) or not layer.isValid():
+        return False
+    done = False
+    if style is not None and style.is_file():
+        _, done = layer.loadNamedStyle(str(style))
+    if not done and classes:
+        layer.setRenderer(paletted_renderer(layer.dataProvider(), classes))
+        done = True
+    if done:
+        layer.triggerRepaint()
+        layer.emitStyleChanged()
+    return done
+
+
+class StylePostProcessor(QgsProcessingLayerPostProcessorInterface):
+    """Styles an output once QGIS has loaded it; one instance a layer.
+
+    QGIS keeps a pointer only, so Python has to keep the object: the last ones stay alive here, which outlives the
+    algorithm whatever QGIS does with that.
+    """
+
+    _alive: ClassVar[Deque[StylePostProcessor]] = deque(maxlen=256)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.style: Optional[Path] = None
+        self.classes: Sequence[Mapping[str, Any]] = ()
+        StylePostProcessor._alive.append(self)
+
+    def postProcessLayer(
+        self, layer: QgsMapLayer, context: QgsProcessingContext, feedback: QgsProcessingFeedback
+    ) -> None:
+        if not apply_style(layer, self.style, self.classes):
+            feedback.pushWarning(tr("The legend could not be loaded; the file itself carries the colours."))

@@ -1,0 +1,116 @@
+"""QGIS without a window, in a profile of its own for every test process."""
+
+import atexit
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+PROFILE = tempfile.mkdtemp(prefix="flair_test_profile_")
+atexit.register(shutil.rmtree, PROFILE, ignore_errors=True)
+os.environ["QT_QPA_PLATFORM"] = "offscreen"
+os.environ["QGIS_CUSTOM_CONFIG_PATH"] = PROFILE
+os.environ.setdefault("XDG_RUNTIME_DIR", PROFILE)
+os.environ.pop("FLAIR_ENGINE_PYTHON", None)
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
+sys.path.insert(0, "/usr/share/qgis/python/plugins")
+
+import pytest
+from helpers import Feedback, write_model, write_raster
+from qgis.core import QgsApplication, QgsProcessingContext, QgsProject
+
+
+@pytest.fixture(scope="session")
+def qgis_app():
+    """QGIS with Processing and the provider, once for all tests of a process."""
+    app = QgsApplication.instance() or QgsApplication([], True)
+    app.initQgis()
+    from processing.core.Processing import Processing
+
+    from flair_qgis.provider import FlairProvider
+
+    Processing.initialize()
+    provider = FlairProvider()
+    QgsApplication.processingRegistry().addProvider(provider)
+    app.flair_provider = provider
+    return app
+
+
+@pytest.fixture(autouse=True)
+def clean(qgis_app, monkeypatch):
+    """No engine, no setting and an empty project to begin with."""
+    from flair_qgis import settings
+
+    monkeypatch.delenv(settings.VARIABLE, raising=False)
+    monkeypatch.setattr(settings, "_setting", lambda: "")
+    monkeypatch.setattr(settings, "plugin_root", lambda: Path(PROFILE) / "no_checkout")
+    yield
+    QgsProject.instance().clear()
+
+
+class FakeEngine:
+    """Starts the stand-in and remembers what it was asked."""
+
+    def __init__(self, folder, monkeypatch):
+        self._monkeypatch = monkeypatch
+        self.folder = folder
+        self.program = folder / "engine python"
+        self.program.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{Path(__file__).parent / "fake_engine.py"}" "$@"\n')
+        self.program.chmod(0o755)
+        monkeypatch.setenv("FLAIR_ENGINE_PYTHON", str(self.program))
+        monkeypatch.setenv("FAKE_ENGINE_RECORD", str(folder / "record.json"))
+        monkeypatch.setenv("FAKE_ENGINE_PIDS", str(folder / "pids"))
+
+    def mode(self, name):
+        self._monkeypatch.setenv("FAKE_ENGINE", name)
+
+    @property
+    def record(self):
+        return json.loads((self.folder / "record.json").read_text())
+
+    @property
+    def options(self):
+        return self.record["request"]["options"]
+
+    def pids(self, timeout=5.0):
+        path = self.folder / "pids"
+        end = time.monotonic() + timeout
+        while time.monotonic() < end:
+            if path.is_file() and len(path.read_text().split()) == 2:
+                return [int(part) for part in path.read_text().split()]
+            time.sleep(0.02)
+        raise AssertionError("the fake engine did not start")
+
+
+@pytest.fixture
+def fake_engine(tmp_path, monkeypatch):
+    folder = tmp_path / "fake"
+    folder.mkdir()
+    return FakeEngine(folder, monkeypatch)
+
+
+@pytest.fixture
+def feedback():
+    return Feedback()
+
+
+@pytest.fixture
+def context():
+    context = QgsProcessingContext()
+    context.setProject(QgsProject.instance())
+    return context
+
+
+@pytest.fixture
+def image(tmp_path):
+    return write_raster(tmp_path / "image.tif")
+
+
+@pytest.fixture
+def model(tmp_path):
+    return write_model(tmp_path / "tiny.safetensors")
