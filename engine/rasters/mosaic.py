@@ -56,8 +56,9 @@ class Placement:
 class Mosaic:
     """Files on one grid: that of the first file, over the union of all.
 
-    Later files lie on top of earlier ones, as in GDAL; invalid pixels let through what lies below. Each mosaic pixel
-    takes the file pixel under its centre; nothing is interpolated.
+    Later files lie on top of earlier ones, as in GDAL; pixels that are invalid, or black in all of three or more
+    bands, let through what lies below. Each mosaic pixel takes the file pixel under its centre, without
+    interpolation.
 
     Args:
         width: Columns.

@@ -26,6 +26,8 @@ Pixels = npt.NDArray[Any]
 Mask = npt.NDArray[np.bool_]
 
 _OPEN_FILES = 48
+# As many bands all at 0 are black; fewer, such as an elevation alone, are an ordinary measurement.
+_COLOURS = 3
 # Samples held at once while validity is read.
 _STRIP_SAMPLES = 16_000_000
 
@@ -236,11 +238,12 @@ class RasterReader:
             return file.read(window) if with_values else (np.empty((0, 0, 0), source.dtype), file.valid(window))
         values = np.zeros((count, window.height, window.width), dtype=source.dtype)
         valid = np.zeros((window.height, window.width), dtype=np.bool_)
+        settled = np.zeros_like(valid) if with_values else valid
         for index in reversed(source.files_in(window)):
             placement = source.mosaic.placements[index]
             part = placement.window.intersection(window)
             target = part.slices_in(window)
-            missing = ~valid[target]
+            missing = ~settled[target]
             if not missing.any():
                 continue
             rows = placement.file_rows(part.row, part.height)
@@ -251,10 +254,16 @@ class RasterReader:
             if with_values:
                 pixels, fresh = self._file(index).read(area)
                 fill = fresh[where] & missing
+                if count >= _COLOURS:
+                    # Slivers at the edges of tiles are often black without being declared as no data: they give way
+                    # to any other file. Where there is none they stand as they are, since the values begin as 0.
+                    valid[target] |= fill
+                    fill &= pixels[:, where[0], where[1]].any(axis=0)
                 np.copyto(values[:, target[0], target[1]], pixels[:, where[0], where[1]], where=fill)
             else:
                 fill = self._file(index).valid(area)[where] & missing
             valid[target] |= fill
+            settled[target] |= fill
         return values, valid
 
     def _file(self, index: int) -> FileReader:
