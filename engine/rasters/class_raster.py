@@ -45,7 +45,7 @@ def write_class_raster(
     with StagedOutput(output, overwrite=overwrite) as staged:
         write_cog(
             staged.path(output.name),
-            staged.path(""),
+            output,
             store.grid,
             store.layers[CLASSES],
             store.placed(CLASSES),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
+import warnings
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -10,18 +12,27 @@ from pathlib import Path
 
 import rasterio
 import rasterio.shutil
+from rasterio.errors import NotGeoreferencedWarning
 
-from engine.errors import Cancelled, OutputError
+from engine.errors import Cancelled
 from engine.rasters.disk import WRITE_ERRORS, output_error
 from engine.rasters.pyramid import BLOCK, Pyramid, Reducer, build_pyramid, chunk_window
 from engine.rasters.virtual_raster import Dressing, Layer, OutputGrid, PlacedFile, write_vrt
 
+# Overviews have no place of their own, and an image without coordinates makes a map without.
+warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
+
 Progress = Callable[[float], None]
 Cancel = Callable[[], bool]
 
-# Without the first, GDAL lists the whole folder for each of thousands of tiles that it opens;
-# without the second, it would leave an .aux.xml of its own making beside the output.
-_GDAL_OPTIONS = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "GDAL_PAM_ENABLED": "NO"}
+_GDAL_OPTIONS = {
+    # GDAL would list the whole folder for each of thousands of tiles that it opens.
+    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
+    # It would leave an .aux.xml of its own making beside the output.
+    "GDAL_PAM_ENABLED": "NO",
+    # Blocks are read once: its default, 5 % of the memory, would fill with what nobody asks for again.
+    "GDAL_CACHEMAX": 64 * 1024 * 1024,
+}
 
 # DEFLATE, since not every build of GDAL that QGIS ships with reads Zstandard.
 _COG_OPTIONS = {
@@ -37,9 +48,13 @@ _COG_OPTIONS = {
 _AFTER_PYRAMID, _AFTER_COPY = 0.35, 0.9
 
 
+class _NotWholeError(Exception):
+    """What was written is not what was to be written."""
+
+
 def write_cog(
     path: Path,
-    work: Path,
+    output: Path,
     grid: OutputGrid,
     layer: Layer,
     files: Sequence[PlacedFile],
@@ -53,8 +68,8 @@ def write_cog(
     """Write tiles as one Cloud Optimized GeoTIFF with overviews, and read it back to be sure.
 
     Args:
-        path: File to write; a staged one, since it is incomplete until this returns.
-        work: Existing folder on the same disk for temporary files, removed by the caller.
+        path: File to write; a staged one, since it is incomplete until this returns. Temporary files lie beside it.
+        output: What errors call it.
         grid: Grid of the file.
         layer: What the tiles hold.
         files: Tiles; parts outside the grid are left out.
@@ -80,8 +95,11 @@ def write_cog(
             raise Cancelled
         progress(_AFTER_PYRAMID * share)
 
-    plain, dressed = work / f"{path.stem}.base.vrt", work / f"{path.stem}.dressed.vrt"
+    # A folder of their own, so that no temporary file can have the name of an output.
+    work = path.with_name(f"{path.name}.work")
+    plain, dressed = work / "plain.vrt", work / "dressed.vrt"
     try:
+        work.mkdir()
         with rasterio.Env(**_GDAL_OPTIONS):
             write_vrt(plain, grid, layer, inside)
             windows = [item.window.intersection(grid.window) for item in inside]
@@ -93,11 +111,10 @@ def write_cog(
             expected = sum(source.stat().st_size for source in sources)
             _copy(dressed, path, expected, progress, cancelled)
             _check(path, pyramid, progress, cancelled)
-    except WRITE_ERRORS as error:
-        raise output_error(path, error) from error
+    except (*WRITE_ERRORS, _NotWholeError) as error:
+        raise output_error(output.absolute(), error) from error
     finally:
-        for file in [plain, dressed, *work.glob("overview*.tif")]:
-            file.unlink(missing_ok=True)
+        shutil.rmtree(work, ignore_errors=True)
     progress(1.0)
     return True
 
@@ -130,7 +147,8 @@ def _check(path: Path, pyramid: Pyramid, progress: Progress, cancelled: Cancel) 
     """Read the pixels back: GDAL reports nothing when the disk fills up during its last writes.
 
     Raises:
-        OutputError: Pixels differ from the tiles', or cannot be read.
+        _NotWholeError: Pixels differ from the tiles'.
+        RasterioError: They cannot be read.
     """
     with rasterio.open(path) as file:
         for index, (chunk, checksum) in enumerate(pyramid.checksums.items()):
@@ -139,4 +157,4 @@ def _check(path: Path, pyramid: Pyramid, progress: Progress, cancelled: Cancel) 
             progress(_AFTER_COPY + (1 - _AFTER_COPY) * index / len(pyramid.checksums))
             data = file.read(window=chunk_window(chunk, pyramid.side, file.height, file.width))
             if zlib.crc32(data) != checksum:
-                raise output_error(path, OutputError("pixels differ"))
+                raise _NotWholeError

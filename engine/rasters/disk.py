@@ -42,7 +42,8 @@ def output_error(path: Path, error: BaseException) -> OutputError:
         error: What Python or GDAL raised.
     """
     folder = path.parent
-    number = getattr(error, "errno", None)
+    # GDAL's exceptions have an errno of their own, which is not the system's.
+    number = error.errno if isinstance(error, OSError) else None
     text = " ".join(str(item) for item in (error, error.__cause__, error.__context__) if item is not None)
     full = number in _FULL or getattr(error, "winerror", None) in _FULL_WINDOWS
     if full or any(part in text.lower() for part in _FULL_TEXTS):

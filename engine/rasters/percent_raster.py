@@ -78,7 +78,7 @@ def _write(
     with StagedOutput(output, overwrite=overwrite) as staged:
         write_cog(
             staged.path(output.name),
-            staged.path(""),
+            output,
             store.grid,
             store.layers[layer],
             store.placed(layer),

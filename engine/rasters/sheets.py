@@ -71,7 +71,7 @@ def check_sheets(output: Path, grid: OutputGrid, sheet_size: float, *, overwrite
     pixel = max(transform.a, -transform.e)
     if sheet_size < _SMALLEST * pixel:
         raise OutputError(
-            f"Sheets of {sheet_size:g} are smaller than {_SMALLEST} pixels.",
+            f"Sheets of {sheet_size:g} units are smaller than {_SMALLEST} pixels.",
             f"Give a sheet size of at least {_SMALLEST * pixel:g}, in units of the image's coordinate system.",
         )
     check_overwrite(output, overwrite=overwrite)
@@ -195,7 +195,7 @@ def write_sheets(
                 name = f"{folder}/{sheet.name}.tif"
                 if write_cog(
                     staged.path(name),
-                    staged.path(""),
+                    output,
                     store.grid.part(sheet.window),
                     layer,
                     [_moved(tile, sheet.window) for tile in sheet.tiles],

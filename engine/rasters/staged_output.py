@@ -11,7 +11,6 @@ import contextlib
 import os
 import shutil
 import tempfile
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -23,7 +22,6 @@ from engine.rasters.disk import output_error
 
 _SUFFIX = ".partial"
 _open_folders: set[Path] = set()
-_open_lock = threading.Lock()
 
 
 def check_writable(output: Path) -> None:
@@ -81,16 +79,14 @@ class StagedOutput:
             self._folder.mkdir()
         except OSError as error:
             raise output_error(self._folder, error) from error
-        with _open_lock:
-            _open_folders.add(self._folder)
+        _open_folders.add(self._folder)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         _remove_folder(self._folder)
-        with _open_lock:
-            _open_folders.discard(self._folder)
+        _open_folders.discard(self._folder)
 
     def path(self, name: str) -> Path:
         """Return the path under which a file is to be made; `name` is the one it gets beside the output."""
@@ -127,6 +123,8 @@ class StagedOutput:
             for name in names:
                 _synchronise(self._folder / name)
             backup.mkdir()
+            # From here on the folder may hold the only copy of a file that is being replaced.
+            _open_folders.discard(self._folder)
             for name in [*stale, *names[:-1]]:
                 target = self._output.with_name(name)
                 kept = backup / name if os.path.lexists(target) else None
@@ -157,10 +155,8 @@ class StagedOutput:
 
 
 def discard_staged_outputs() -> None:
-    """Remove everything staged by this process; for a caller that ends it at once."""
-    with _open_lock:
-        folders = list(_open_folders)
-    for folder in folders:
+    """Remove everything staged by this process; for a caller that ends it at once, also from a signal handler."""
+    for folder in list(_open_folders):
         _remove_folder(folder)
 
 

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from affine import Affine
+
 from engine.rasters.style import xml_text
 from engine.rasters.windows import PixelWindow
 
 if TYPE_CHECKING:
-    from affine import Affine
     from rasterio.crs import CRS
 
 _DATA_TYPES = {"uint8": "Byte", "uint16": "UInt16", "int16": "Int16", "float32": "Float32"}
@@ -41,8 +42,9 @@ class OutputGrid:
 
     def part(self, window: PixelWindow) -> OutputGrid:
         """Return the grid of a window of this one."""
-        transform = self.transform * self.transform.translation(window.column, window.row)
-        return OutputGrid(window.width, window.height, transform, self.crs)
+        a, b, c, d, e, f = self.transform[:6]
+        x, y = c + a * window.column + b * window.row, f + d * window.column + e * window.row
+        return OutputGrid(window.width, window.height, Affine(a, b, x, d, e, y), self.crs)
 
 
 @dataclass(frozen=True)
