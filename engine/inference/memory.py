@@ -8,7 +8,7 @@ import psutil
 
 GIGABYTE = 1e9
 # Larger windows compute less twice, but delay the first tile and take more memory.
-LARGEST_CPU_WINDOW = 1536
+LARGEST_CPU_WINDOW = 1600
 LARGEST_GPU_WINDOW = 2048
 SMALLEST_WINDOW = 256
 # Default limit on the CPU, so that QGIS and other programs keep their memory.

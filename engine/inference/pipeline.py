@@ -142,7 +142,7 @@ class Pipeline:
                 tile = next(tiles, None)
                 if tile is None:
                     more = False
-                elif self._placed(tile) in done or not self._source.covers(tile.core):
+                elif self._placed(tile) in done or not self._may_hold_data(tile):
                     progress.advance(tile.core.pixels)
                 else:
                     pending.append((tile, readers.submit(self._load, tile)))
@@ -159,6 +159,9 @@ class Pipeline:
                 yield loaded
             if self._cancelled.is_set():
                 raise Cancelled
+
+    def _may_hold_data(self, tile: Tile) -> bool:
+        return self._area.touches(tile.core) and self._source.covers(tile.core)
 
     def _placed(self, tile: Tile) -> PixelWindow:
         """Return the tile's place in the output."""

@@ -68,7 +68,9 @@ class WindowClassifier:
         count, _, height, width = images.shape
         side_y, side_x = min(BLENDED_SIDE, height), min(BLENDED_SIDE, width)
         weight = np.outer(hann(side_y), hann(side_x)).astype(np.float32)
-        total: npt.NDArray[np.float32] = np.zeros((count, len(self.nomenclature.enabled), height, width), dtype=np.float32)
+        total: npt.NDArray[np.float32] = np.zeros(
+            (count, len(self.nomenclature.enabled), height, width), dtype=np.float32
+        )
         weights = np.zeros((height, width), dtype=np.float32)
         for rows, columns in product(_half_steps(height, side_y), _half_steps(width, side_x)):
             part = self._augmented(images[:, :, rows, columns]).probabilities
@@ -76,8 +78,8 @@ class WindowClassifier:
                 raise TypeError("Blending needs a predictor that gives probabilities.")
             total[:, :, rows, columns] += part * weight
             weights[rows, columns] += weight
-        total /= weights
-        return Prediction(probabilities=total.astype(np.float32, copy=False))
+        mean: npt.NDArray[np.float32] = (total / weights).astype(np.float32)
+        return Prediction(probabilities=mean)
 
     def _augmented(self, images: Values) -> Prediction:
         if not self.augment:
@@ -88,7 +90,8 @@ class WindowClassifier:
             if part is None:
                 raise TypeError("Averaging needs a predictor that gives probabilities.")
             total = back(part).copy() if total is None else total + back(part)
-        return Prediction(probabilities=np.asarray(total, dtype=np.float32) / 8)
+        mean: npt.NDArray[np.float32] = np.asarray(total, dtype=np.float32) / np.float32(8)
+        return Prediction(probabilities=mean)
 
     def _in_parts(self, images: Values) -> Prediction:
         """Predict a batch; when memory runs out, one by one, then in ever smaller parts."""

@@ -17,6 +17,8 @@ from engine.rasters.model_grid import ModelGrid
 from engine.rasters.windows import PixelWindow
 
 STRIDE = 32
+# A window may be this much longer than wide.
+ELONGATION = 2
 
 
 @dataclass(frozen=True)
@@ -47,30 +49,30 @@ class AxisPlan:
     edges: tuple[int, ...]
 
 
-def plan_axis(length: int, start: int, stop: int, margin: int, largest: int, align: int = STRIDE) -> AxisPlan:
-    """Cut one axis.
+def plan_axis(length: int, start: int, stop: int, margin: int, count: int, align: int = STRIDE) -> AxisPlan | None:
+    """Cut one axis into a number of windows.
 
     Args:
         length: Model pixels of the image.
         start: First model pixel wanted.
         stop: The one after the last.
         margin: Context in model pixels on either side of a core; rounded up to a multiple of `align`.
-        largest: Greatest side of a window in model pixels.
+        count: Windows.
         align: Windows start and end at multiples of this; a multiple of 32.
 
     Returns:
-        The fewest windows of one size that cover the axis.
+        The smallest windows of one size that cover the axis, or None where fewer would do.
     """
     margin = round_up(margin, align)
-    largest = max(largest // align * align, 2 * margin + align)
     low = max(0, (start - margin) // align * align)
     high = min(round_up(length, align), round_up(stop + margin, align))
     span = high - low
-    if span <= largest:
+    if count == 1:
         return AxisPlan(span, (low,), (start, stop))
-    count = math.ceil((span - 2 * margin) / (largest - 2 * margin))
-    size = round_up(math.ceil((span - 2 * margin) / count) + 2 * margin, align)
-    step = size - 2 * margin
+    step = round_up(math.ceil((span - 2 * margin) / count), align)
+    size = step + 2 * margin
+    if span - 2 * margin <= (count - 1) * step or size >= span:
+        return None
     starts = tuple(min(low + index * step, high - size) for index in range(count))
     inner = tuple(low + index * step + margin for index in range(1, count))
     return AxisPlan(size, starts, (start, *inner, stop))
@@ -132,23 +134,52 @@ class TilePlan:
 
 
 def plan_tiles(grid: ModelGrid, area: PixelWindow, margin: int, largest: int, align: int = STRIDE) -> TilePlan:
-    """Cut an area of an image into tiles.
+    """Cut an area of an image into the windows that compute least twice.
 
     Args:
         grid: Model grid over the image.
         area: Image pixels wanted; inside the image.
         margin: Context in model pixels.
-        largest: Greatest side of a window in model pixels.
+        largest: Side of the square, in model pixels, whose area no window exceeds, unless the margins alone do.
         align: See `plan_axis`.
     """
-    cuts = []
+    axes = []
     for axis, length, start, count in (
         (0, grid.height, area.row, area.height),
         (1, grid.width, area.column, area.width),
     ):
         indices = grid.image_to_model_index(start, count, axis)
-        plan = plan_axis(length, int(indices[0]), int(indices[-1]) + 1, margin, largest, align)
+        first, last = int(indices[0]), int(indices[-1])
+        cuts = list(_cuts(length, first, last + 1, margin, largest, align))
+        axes.append((cuts, indices, start, count))
+    rows, columns = min(
+        ((rows, columns) for rows in axes[0][0] for columns in axes[1][0]),
+        key=lambda pair: _cost(pair[0], pair[1], largest * largest),
+    )
+    edges = []
+    for plan, (_, indices, start, count) in zip((rows, columns), axes, strict=True):
         inner = [start + int(indices.searchsorted(edge)) for edge in plan.edges[1:-1]]
-        cuts.append((plan, (start, *inner, start + count)))
-    (rows, row_edges), (columns, column_edges) = cuts
-    return TilePlan(rows, columns, row_edges, column_edges)
+        edges.append((start, *inner, start + count))
+    return TilePlan(rows, columns, edges[0], edges[1])
+
+
+def _cuts(length: int, start: int, stop: int, margin: int, largest: int, align: int) -> Iterator[AxisPlan]:
+    """Yield the cuts of one axis whose windows are neither much longer nor much shorter than a square one."""
+    smallest = max(largest // ELONGATION, 2 * round_up(margin, align) + align)
+    count = 1
+    while True:
+        plan = plan_axis(length, start, stop, margin, count, align)
+        if plan is not None and plan.size <= largest * ELONGATION:
+            yield plan
+            if plan.size <= smallest:
+                return
+        if count > 1 and count * align > stop - start + 2 * margin + align:
+            return
+        count = count + 1 if count < 64 else count + max(1, count // 64)
+
+
+def _cost(rows: AxisPlan, columns: AxisPlan, largest_pixels: int) -> tuple[int, int, int]:
+    pixels = rows.size * columns.size
+    computed = pixels * len(rows.starts) * len(columns.starts)
+    # Reading whole blocks costs less with windows that are not too narrow.
+    return max(0, pixels - largest_pixels), computed, abs(rows.size - columns.size)

@@ -1,0 +1,154 @@
+"""What is checked and settled before a network is loaded; none of it needs torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.errors import DeviceError, InputError
+from engine.events import Reporter
+from engine.inference.device import choose_device
+from engine.inference.predictor import Head
+from engine.inference.value_checks import SAMPLE_SIDE, SAMPLES, check_values
+from engine.models.resolve import ResolvedModel, resolve_model
+from engine.rasters.area import AreaOfInterest, area_from_extent, area_from_polygons, whole_area
+from engine.rasters.model_grid import ModelGrid
+from engine.rasters.plan import STRIDE
+from engine.rasters.sheets import check_sheets
+from engine.rasters.source import RasterSource
+from engine.rasters.staged_output import check_overwrite, check_writable
+from engine.rasters.virtual_raster import OutputGrid
+from engine.requests import ClassifyRequest
+
+LARGEST_SCALE = 4.0
+
+
+@dataclass(frozen=True)
+class Job:
+    """Everything that is known before a network is loaded."""
+
+    request: ClassifyRequest
+    model: ResolvedModel
+    device: str
+    source: RasterSource
+    area: AreaOfInterest
+    grid: ModelGrid
+
+    @property
+    def layers(self) -> list[str]:
+        """Names of the layers to store."""
+        wanted = {"confidence": self.request.confidence, "probabilities": self.request.probabilities}
+        return ["classes", *(name for name, path in wanted.items() if path)]
+
+    @property
+    def head(self) -> Head:
+        """What the network must give."""
+        if "probabilities" in self.layers or self.request.blend or self.request.augment:
+            return "probabilities"
+        return "confidence" if "confidence" in self.layers else "codes"
+
+    @property
+    def output_grid(self) -> OutputGrid:
+        """The output's grid: the image's, cut to the area."""
+        window = self.area.window
+        transform = self.source.transform * self.source.transform.translation(window.column, window.row)
+        return OutputGrid(window.width, window.height, transform, self.source.crs)
+
+
+def prepare(request: ClassifyRequest, reporter: Reporter) -> Job:
+    """Check all that can be known without torch.
+
+    Raises:
+        EngineError: Whatever would make the run fail.
+    """
+    for path in _output_paths(request):
+        check_writable(path)
+        check_overwrite(path, overwrite=request.overwrite)
+    device = choose_device(request.device)
+    if request.precision == "int8" and device != "cpu":
+        if request.device != "auto":
+            raise DeviceError("int8 runs on the CPU only.", "Use --device cpu, or the precision 'half'.")
+        device = "cpu"
+    model = resolve_model(request.model, request.weights)
+    source = RasterSource.open(
+        request.input,
+        model.manifest.band_names,
+        bands=request.bands,
+        crs=request.crs,
+        ground_sampling_distance=request.ground_sampling_distance,
+        nodata=request.nodata,
+        reporter=reporter,
+    )
+    _check_outputs_are_no_inputs(request)
+    if request.extent:
+        area = area_from_extent(request.extent, source)
+    elif request.area:
+        area = area_from_polygons(request.area, request.area_layer, source)
+    else:
+        area = whole_area(source)
+    grid = _model_grid(request, model, source, reporter)
+    job = Job(request, model, device, source, area, grid)
+    if request.layout == "sheets":
+        check_sheets(Path(request.output), job.output_grid, request.sheet_size, overwrite=request.overwrite)
+    return job
+
+
+def _output_paths(request: ClassifyRequest) -> list[Path]:
+    return [Path(item) for item in (request.output, request.confidence, request.probabilities) if item]
+
+
+def _check_outputs_are_no_inputs(request: ClassifyRequest) -> None:
+    outputs = [path.resolve() for path in _output_paths(request)]
+    if len(set(outputs)) != len(outputs):
+        raise InputError("Two outputs have the same name.", "Give each its own.")
+    clash = {Path(item).resolve() for item in request.input} & set(outputs)
+    if clash:
+        raise InputError(f"'{next(iter(clash))}' is both input and output.", "Give the output another name.")
+
+
+def _model_grid(request: ClassifyRequest, model: ResolvedModel, source: RasterSource, reporter: Reporter) -> ModelGrid:
+    wanted = model.manifest.ground_sampling_distance
+    grid = ModelGrid.fit(source.width, source.height, source.gsd, wanted)
+    scale = max(grid.scale_x, grid.scale_y, 1 / grid.scale_x, 1 / grid.scale_y)
+    if scale > LARGEST_SCALE:
+        text = (
+            f"The image has {source.gsd[0]:.3g} m a pixel, the model {wanted:.3g} m: "
+            f"{scale:.1f} times off, where the model sees nothing it knows."
+        )
+        if not request.allow_scale:
+            raise InputError(
+                text, "Use imagery closer to the model's, give the true --ground-sampling-distance, or --allow-scale."
+            )
+        reporter.warning(text)
+    elif not grid.identity:
+        reporter.log(f"Resampling on the fly from {source.gsd[0]:.3g} m to the model's {wanted:.3g} m a pixel.")
+    return grid
+
+
+def sample_values(job: Job, reporter: Reporter) -> list[npt.NDArray[np.generic]]:
+    """Check the image's values on samples, and return what int8 is calibrated on.
+
+    Returns:
+        Windows of shape (1, C, H, W) with sides of multiples of 32; empty unless int8 is wanted.
+
+    Raises:
+        InputError: The values are not what the model was trained on.
+    """
+    manifest = job.model.manifest
+    samples = job.source.sample(SAMPLES, SAMPLE_SIDE)
+    check_values(samples, manifest, job.source.band_numbers, allow_range=job.request.allow_range, reporter=reporter)
+    if job.request.precision != "int8":
+        return []
+    from engine.inference.pipeline import filled
+    from engine.inference.quantise import CALIBRATION_SIDE, CALIBRATION_WINDOWS, CHECKED_WINDOWS
+
+    images = []
+    fill = [band.mean for band in manifest.bands]
+    for values, valid in job.source.sample(CALIBRATION_WINDOWS + CHECKED_WINDOWS, CALIBRATION_SIDE, seed=1):
+        pad = [(0, -side % STRIDE) for side in values.shape[1:]]
+        image = np.pad(filled(values, valid, fill), [(0, 0), *pad], mode="symmetric")
+        images.append(image[np.newaxis])
+    return images
