@@ -150,6 +150,7 @@ class EnvironmentBuilder:
             finally:
                 shutil.rmtree(self._new, ignore_errors=True)
         shutil.rmtree(self._root / "cache", ignore_errors=True)
+        Progress(self._feedback).report(1)
         return environment_python(self._target), diagnostics
 
     def _variables(self) -> Dict[str, str]:

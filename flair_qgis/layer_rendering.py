@@ -111,7 +111,11 @@ class Extract(NamedTuple):
         if abs(step_x / step_y - 1) < 0.02:
             # square pixels wherever the CRS allows it
             step_x = step_y = math.sqrt(step_x * step_y)
-        width, height = max(1, math.ceil(box.width() / step_x)), max(1, math.ceil(box.height() / step_y))
+        # a hair more than whole pixels, as measuring makes it, is not a pixel more
+        width, height = (
+            max(1, math.ceil(box.width() / step_x - 0.01)),
+            max(1, math.ceil(box.height() / step_y - 0.01)),
+        )
         if width * height > MAX_PIXELS:
             raise failure(
                 tr(

@@ -101,7 +101,7 @@ def _wrong(value: str, origin: str) -> str:
 def _missing() -> str:
     return tr(
         "The engine that computes land cover is not set up yet. "
-        'Run the algorithm <b>"Set up the engine"</b> (FLAIR land cover > Settings, or qgis_process '
+        'Run the algorithm "Set up the engine" (FLAIR land cover > Settings, or qgis_process '
         "run flair:setupengine), "
         "or name an existing environment under Settings > Options > Processing > Providers > FLAIR "
         "land cover > Engine Python."

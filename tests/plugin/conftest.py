@@ -60,7 +60,9 @@ class FakeEngine:
         self._monkeypatch = monkeypatch
         self.folder = folder
         self.program = folder / "engine python"
-        self.program.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{Path(__file__).parent / "fake_engine.py"}" "$@"\n')
+        self.program.write_text(
+            f'#!/bin/sh\nexec "{sys.executable}" "{Path(__file__).parent / "fake_engine.py"}" "$@"\n'
+        )
         self.program.chmod(0o755)
         monkeypatch.setenv("FLAIR_ENGINE_PYTHON", str(self.program))
         monkeypatch.setenv("FAKE_ENGINE_RECORD", str(folder / "record.json"))

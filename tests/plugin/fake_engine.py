@@ -90,8 +90,13 @@ def main():
             if "area" in request["options"]:
                 from osgeo import ogr
 
-                layer = ogr.Open(request["options"]["area"]).GetLayer(0)
-                state["area"] = [layer.GetExtent(), layer.GetFeatureCount(), layer.GetSpatialRef().GetAuthorityCode(None)]
+                vectors = ogr.Open(request["options"]["area"])
+                layer = vectors.GetLayer(0)
+                state["area"] = [
+                    layer.GetExtent(),
+                    layer.GetFeatureCount(),
+                    layer.GetSpatialRef().GetAuthorityCode(None),
+                ]
         Path(record + ".part").write_text(json.dumps(state))
         os.replace(record + ".part", record)
     threading.Thread(target=watch_input, daemon=True).start()

@@ -1,0 +1,19 @@
+import pytest
+from helpers import ROOT
+
+from flair_qgis.catalogue import catalogue
+
+
+def test_same_as_a_full_reader():
+    yaml = pytest.importorskip("yaml")
+    values = yaml.safe_load((ROOT / "resources" / "models.yaml").read_text(encoding="utf-8"))
+    found = catalogue()
+    assert list(found) == list(values["models"])
+    for name, entry in values["models"].items():
+        assert list(found[name].bands) == entry["bands"]
+        distance = entry.get("ground_sampling_distance", values["defaults"]["ground_sampling_distance"])
+        assert found[name].ground_sampling_distance == distance
+
+
+def test_missing_catalogue(tmp_path):
+    assert catalogue(tmp_path / "absent.yaml") == {}
