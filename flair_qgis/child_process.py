@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import IO, Any, Dict, List, Mapping, Optional, Sequence
 
-GRACE = 1.3
+GRACE = 1.2
 MAX_LINE = 1 << 20
 
 

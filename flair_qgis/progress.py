@@ -9,7 +9,7 @@ from qgis.core import QgsProcessingFeedback
 
 from .i18n import tr
 
-BEAT = 0.7
+BEAT = 0.3
 
 
 class Progress:
@@ -42,7 +42,7 @@ class Progress:
         """
         self._value = self._start + (self._end - self._start) * min(max(fraction, 0.0), 1.0)
         self._set(self._value)
-        left = "" if eta is None else tr("{duration} left").format(duration=duration(eta))
+        left = "" if eta is None or fraction >= 1 else tr("{duration} left").format(duration=duration(eta))
         shown = ", ".join(part for part in (text, left) if part)
         if shown and shown != self._text:
             self._text = shown

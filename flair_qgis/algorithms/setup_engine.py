@@ -6,7 +6,6 @@ import json
 from typing import Any, Dict, List, Optional
 
 from qgis.core import (
-    QgsProcessingAlgorithm,
     QgsProcessingContext,
     QgsProcessingFeedback,
     QgsProcessingOutputString,
@@ -42,9 +41,6 @@ class SetupEngineAlgorithm(FlairAlgorithm):
 
     def tags(self) -> List[str]:
         return tr("install,environment,pytorch,engine,verify").split(",")
-
-    def flags(self) -> QgsProcessingAlgorithm.Flag:
-        return super().flags() | QgsProcessingAlgorithm.Flag.FlagHideFromModeler
 
     def shortHelpString(self) -> str:
         return tr(

@@ -1,3 +1,4 @@
+# ruff: noqa: E402 - the profile has to be chosen before QGIS is imported
 """QGIS without a window, in a profile of its own for every test process."""
 
 import atexit

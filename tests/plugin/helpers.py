@@ -1,3 +1,4 @@
+# ruff: noqa: N802 - the names of Qt
 """What several tests use."""
 
 import json

@@ -100,7 +100,7 @@ def test_model_by_name_with_weights(fake_engine, image, tmp_path, context, feedb
 
 def test_engine_error_is_raised(fake_engine, image, model, context, feedback):
     fake_engine.mode("error")
-    with pytest.raises(QgsProcessingException, match="The image has no CRS. Set one."):
+    with pytest.raises(QgsProcessingException, match=r"The image has no CRS\. Set one\."):
         run({"INPUT": [image], "MODEL": model, "OUTPUT": "TEMPORARY_OUTPUT"}, context, feedback)
 
 
@@ -257,7 +257,7 @@ def test_background_task_styles_the_layer_and_keeps_the_window_alive(fake_engine
 def test_without_style_file_the_model_gives_the_legend(fake_engine, image, model, tmp_path):
     context, feedback, found = QgsProcessingContext(), Feedback(), algorithm()
     context.setProject(QgsProject.instance())
-    results, success = found.run(
+    _, success = found.run(
         {"INPUT": [image], "MODEL": model, "OUTPUT": destination(str(tmp_path / "map.tif"))}, context, feedback
     )
     assert success
@@ -315,7 +315,7 @@ def test_model_chain_loads_a_styled_layer(fake_engine, image, model):
     context, feedback = QgsProcessingContext(), Feedback()
     context.setProject(QgsProject.instance())
     name = next(item.name() for item in made.destinationParameterDefinitions())
-    results, success = made.run({"images": [image], "model": model, name: destination()}, context, feedback)
+    _, success = made.run({"images": [image], "model": model, name: destination()}, context, feedback)
     assert success, feedback.console
     (layer,) = load_results(made, context, feedback)
     assert_styled(layer)

@@ -7,7 +7,17 @@ import sys
 from helpers import ROOT
 from qgis.core import QgsApplication
 
-REQUIRED = "name description version qgisMinimumVersion author email about tracker repository".split()
+REQUIRED = [
+    "name",
+    "description",
+    "version",
+    "qgisMinimumVersion",
+    "author",
+    "email",
+    "about",
+    "tracker",
+    "repository",
+]
 FORBIDDEN = {"torch", "rasterio", "pydantic", "engine", "yaml", "shapely", "PyQt5", "PyQt6", "requests"}
 
 
