@@ -164,18 +164,30 @@ def plan_tiles(grid: ModelGrid, area: PixelWindow, margin: int, largest: int, al
 
 
 def _cuts(length: int, start: int, stop: int, margin: int, largest: int, align: int) -> Iterator[AxisPlan]:
-    """Yield the cuts of one axis whose windows are neither much longer nor much shorter than a square one."""
-    smallest = max(largest // ELONGATION, 2 * round_up(margin, align) + align)
-    count = 1
-    while True:
-        plan = plan_axis(length, start, stop, margin, count, align)
-        if plan is not None and plan.size <= largest * ELONGATION:
-            yield plan
-            if plan.size <= smallest:
-                return
-        if count > 1 and count * align > stop - start + 2 * margin + align:
+    """Yield the cuts of one axis whose windows are neither much longer nor much shorter than a square one.
+
+    There is always one: where the margins alone are too large, a core as long as one of them.
+    """
+    whole = plan_axis(length, start, stop, margin, 1, align)
+    if whole is not None and whole.size <= largest * ELONGATION:
+        yield whole
+    margins = 2 * round_up(margin, align)
+    core = align if margins + align <= largest else max(align, margins // 2)
+    shortest = max(largest // ELONGATION, margins + core)
+    longest = max(largest * ELONGATION, shortest)
+    span = 0 if whole is None else whole.size - margins
+    # By core and not by count: of the many counts on a long axis only a few give windows of another size.
+    cuts = 0
+    for step in range((longest - margins) // align * align, 0, -align):
+        plan = plan_axis(length, start, stop, margin, max(1, math.ceil(span / step)), align)
+        if plan is None or len(plan.starts) == 1:
+            continue
+        yield plan
+        cuts += 1
+        if plan.size <= shortest:
             return
-        count = count + 1 if count < 64 else count + max(1, count // 64)
+    if not cuts and whole is not None and whole.size > largest * ELONGATION:
+        yield whole
 
 
 def _cost(rows: AxisPlan, columns: AxisPlan, largest_pixels: int) -> tuple[int, int, int]:
