@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from typing import Optional
 
-from qgis.core import QgsProcessingFeedback
+from qgis.core import QgsApplication, QgsProcessingFeedback
+from qgis.PyQt.QtCore import QCoreApplication, QThread
 
 from .i18n import tr
 
@@ -55,10 +56,17 @@ class Progress:
         self._stepped = not self._stepped
         step = 0.1 if self._value < 99.9 else -0.1
         self._set(self._value + (step if self._stepped else 0.0))
+        _notice_signals()
 
     def _set(self, value: float) -> None:
         self._last = time.monotonic()
         self._feedback.setProgress(value)
+
+
+def _notice_signals() -> None:
+    # qgis_process looks for an interrupt every 2 s only; a window's events must not be handled from within an algorithm
+    if QgsApplication.platform() == "qgis_process" and QThread.currentThread() == QgsApplication.instance().thread():
+        QCoreApplication.processEvents()
 
 
 def duration(seconds: float) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 PROFILE = tempfile.mkdtemp(prefix="flair_test_profile_")
 atexit.register(shutil.rmtree, PROFILE, ignore_errors=True)
 os.environ["QT_QPA_PLATFORM"] = "offscreen"
+os.environ["LC_ALL"] = "C.UTF-8"
 os.environ["QGIS_CUSTOM_CONFIG_PATH"] = PROFILE
 os.environ.setdefault("XDG_RUNTIME_DIR", PROFILE)
 os.environ.pop("FLAIR_ENGINE_PYTHON", None)
