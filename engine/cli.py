@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import difflib
+import io
 import json
+import re
 import sys
 import types
 import typing
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 import yaml
 from pydantic.fields import FieldInfo
@@ -32,7 +35,14 @@ def main(arguments: Sequence[str]) -> int:
     """
     if list(arguments) == ["--request"]:
         return _serve_request()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A file's name may hold what the console cannot show; that must not end the run.
+            stream.reconfigure(errors="backslashreplace")
     reporter = ConsoleReporter()
+    if not arguments:
+        _parser().print_help(sys.stderr)
+        return RequestError("").exit_code
     try:
         command, values = _parse(arguments)
         request = parse_request(command, values)
@@ -48,7 +58,7 @@ def _serve_request() -> int:
         line = sys.stdin.buffer.readline(MAX_REQUEST_BYTES)
         try:
             values = json.loads(line)
-            command, options = values["command"], values.get("options", {})
+            command, options = str(values["command"]), values.get("options", {})
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise RequestError(
                 f"The request is no JSON object with 'command' and 'options': {type(error).__name__}."
@@ -61,11 +71,47 @@ def _serve_request() -> int:
 
 
 def _parse(arguments: Sequence[str]) -> tuple[str, dict[str, Any]]:
-    parsed = vars(_parser().parse_args(list(arguments)))
+    if arguments[0] not in COMMANDS and not arguments[0].startswith("-"):
+        parse_request(arguments[0], {})
+    parser = _parser()
+    namespace, unknown = parser.parse_known_args(_joined(arguments))
+    parsed = vars(namespace)
     command = parsed.pop("command")
+    if unknown:
+        raise _unknown_option(command, unknown)
     config = parsed.pop("config")
     values = _read_config(Path(config), command) if config else {}
     return command, {**values, **parsed}
+
+
+def _joined(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments with values such as `-5,10,-3,4`, which look like options, tied to their option."""
+    joined: list[str] = []
+    for item in arguments:
+        if re.match(r"-[\d.]", item) and joined and joined[-1].startswith("--") and "=" not in joined[-1]:
+            joined[-1] += f"={item}"
+        else:
+            joined.append(item)
+    return joined
+
+
+class _Parser(argparse.ArgumentParser):
+    """Raises what is wrong as an error like any other."""
+
+    def error(self, message: str) -> NoReturn:
+        """See `argparse.ArgumentParser`."""
+        text = message.removeprefix("argument ")
+        raise RequestError(f"{text[:1].upper()}{text[1:]}.", f"`{self.prog} --help` says what is possible.")
+
+
+def _unknown_option(command: str, unknown: Sequence[str]) -> RequestError:
+    name = next((item for item in unknown if item.startswith("-")), unknown[0]).partition("=")[0]
+    if not name.startswith("-"):
+        return RequestError(f"The argument '{name}' belongs to no option.", "Put names with spaces in quotes.")
+    valid = ["--config", *("--" + key.replace("_", "-") for key in COMMANDS[command].model_fields)]
+    close = difflib.get_close_matches(name, valid, n=1)
+    hint = f"Did you mean '{close[0]}'?" if close else f"Valid ones: {', '.join(sorted(valid))}."
+    return RequestError(f"Unknown option '{name}'.", hint)
 
 
 def _read_config(path: Path, command: str) -> dict[str, Any]:
@@ -86,9 +132,7 @@ def _read_config(path: Path, command: str) -> dict[str, Any]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m engine", description="Land-cover maps from aerial imagery.", allow_abbrev=False
-    )
+    parser = _Parser(prog="python -m engine", description="Land-cover maps from aerial imagery.", allow_abbrev=False)
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, request in COMMANDS.items():

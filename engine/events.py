@@ -166,7 +166,8 @@ def private_stdout() -> TextIO:
 
     Libraries that print, in Python or in C, can then not break the event stream.
     """
-    channel = os.fdopen(os.dup(1), "w", encoding="utf-8", newline="\n")
+    # Names of files that are no valid text would otherwise lose the event that speaks of them.
+    channel = os.fdopen(os.dup(1), "w", encoding="utf-8", errors="backslashreplace", newline="\n")
     os.dup2(2, 1)
     sys.stdout = sys.stderr
     return channel

@@ -126,7 +126,7 @@ class Nomenclature:
                     for item in values["classes"]
                 ),
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise ModelError(f"The class list is not readable: {error}.") from error
 
     def with_disabled(self, codes: Iterable[int]) -> Nomenclature:

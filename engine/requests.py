@@ -59,7 +59,7 @@ class ClassifyRequest(Request):
         None, description="Raster of all classes' probabilities to write, one band a class, in per cent."
     )
     layout: Literal["single", "sheets"] = Field("single", description="One file, or kilometric sheets under a VRT.")
-    sheet_size: float = Field(1000.0, gt=0, description="Side of a sheet in units of the CRS.")
+    sheet_size: float = Field(1000.0, gt=0, allow_inf_nan=False, description="Side of a sheet in units of the CRS.")
     device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto, cpu, cuda, cuda:N or mps.")
     precision: Literal["auto", "exact", "half", "int8"] = Field(
         "auto", description="auto (exact on CPU, half on GPU), exact (float32), half (16 bits) or int8 (CPU)."
@@ -69,11 +69,16 @@ class ClassifyRequest(Request):
     window: int | None = Field(None, ge=64, le=8192, description="Side of a core tile in pixels; default: by memory.")
     margin: int | None = Field(None, ge=0, le=2048, description="Context around a core tile in pixels.")
     batch_size: int | None = Field(None, ge=1, le=256, description="Windows predicted at once; default: by memory.")
-    memory: float | None = Field(None, gt=0, description="Memory that may be used, in GB; default: what is free.")
+    memory: float | None = Field(
+        None, gt=0, allow_inf_nan=False, description="Memory that may be used, in GB; default: what is free."
+    )
     threads: int | None = Field(None, ge=1, description="CPU threads; default: all cores.")
     crs: str | None = Field(None, description="CRS of an image that carries none, such as EPSG:2154.")
     ground_sampling_distance: float | None = Field(
-        None, gt=0, description="Ground sampling distance of the image in metres, where the file does not tell."
+        None,
+        gt=0,
+        allow_inf_nan=False,
+        description="Ground sampling distance of the image in metres, where the file does not tell.",
     )
     nodata: float | None = Field(None, description="Image value that means no data; default: told by the file.")
     allow_scale: bool = Field(False, description="Accept a ground sampling distance over 4 times off the model's.")

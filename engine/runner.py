@@ -83,6 +83,7 @@ def _cancel_on_signals(cancelled: threading.Event) -> None:
     def stop(number: int, frame: FrameType | None) -> None:
         del number, frame
         if cancelled.is_set():
+            _discard_partial_outputs()
             os._exit(Cancelled().exit_code)
         cancelled.set()
 
