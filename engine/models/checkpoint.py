@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engine.errors import ModelError
 from engine.models.architecture import network_of
@@ -37,18 +37,20 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
     import torch
 
     if path.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        content: object = load_file(str(path), device="cpu")
+        from safetensors.torch import load_file as load
     else:
-        try:
-            content = torch.load(path, map_location="cpu", weights_only=True)
-        except Exception as error:
-            first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise ModelError(
-                f"The checkpoint '{path.name}' cannot be opened safely: {first_line}",
-                "Get the file again, or ask its author for a .safetensors file.",
-            ) from error
+
+        def load(path: str, device: str) -> Any:
+            return torch.load(path, map_location=device, weights_only=True)
+
+    try:
+        content: object = load(str(path), device="cpu")
+    except Exception as error:
+        first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ModelError(
+            f"The checkpoint '{path.name}' cannot be opened safely: {first_line}",
+            "Get the file again, or ask its author for a .safetensors file.",
+        ) from error
     return strip_prefixes(_state_dict(path, content))
 
 

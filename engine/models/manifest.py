@@ -117,7 +117,7 @@ class Manifest:
                 licence=str(values.get("licence", "")),
                 provenance=dict(values.get("provenance", {})),
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
             raise ModelError(f"The model file's manifest is not readable: {error!r}.") from error
         manifest.check()
         return manifest

@@ -34,7 +34,7 @@ def read_header(path: Path) -> dict[str, object]:
             header = json.loads(stream.read(length))
     except OSError as error:
         raise ModelError(f"The model file '{path}' cannot be read: {error.strerror}.", "Check the path.") from error
-    except (ValueError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise ModelError(
             f"'{path.name}' is not a safetensors file, or it is damaged.", "Get the file again."
         ) from error
@@ -95,7 +95,11 @@ def save_model(path: Path, network: nn.Module, manifest: Manifest) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        # Made here, so that others may read it as far as they may read this user's other files.
+        temporary.touch()
+        mode = temporary.stat().st_mode
         save_file(tensors, str(temporary), metadata={MANIFEST_KEY: manifest.to_json()})
+        temporary.chmod(mode)
         temporary.replace(path)
     except Exception as error:
         raise OutputError(f"The model file '{path}' cannot be written: {error}.") from error

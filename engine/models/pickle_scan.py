@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pickletools
 import zipfile
+import zlib
 from pathlib import Path
 
 from engine.errors import ModelError
@@ -68,31 +69,38 @@ def _imports(path: Path) -> set[tuple[str, str]]:
                 if member.file_size > MAX_PICKLE_BYTES:
                     raise ModelError(f"'{path.name}' holds a pickle of {member.file_size:,} bytes; it was not opened.")
                 found |= _imports_of(archive.read(member))
-    except (zipfile.BadZipFile, EOFError, ValueError, IndexError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, IndexError, RuntimeError, OSError) as error:
         raise ModelError(f"'{path.name}' is damaged or cut off: {error}.", "Get the file again.") from error
     return found
 
 
 def _imports_of(content: bytes) -> set[tuple[str, str]]:
     found: set[tuple[str, str]] = set()
+    # Strings pushed one right after the other; whatever else happens to the stack makes an import unreadable.
     strings: list[str] = []
     memo: dict[int, str] = {}
     memoized = 0
     for opcode, argument, _ in pickletools.genops(content):
-        if opcode.name in ("GLOBAL", "INST"):
-            module, _, name = str(argument).partition(" ")
-            found.add((module, name))
-        elif opcode.name == "STACK_GLOBAL":
-            found.add((strings[-2], strings[-1]) if len(strings) > 1 else ("?", "?"))
+        if opcode.name == "MEMOIZE" or (opcode.name in ("BINPUT", "LONG_BINPUT") and isinstance(argument, int)):
+            place = argument if isinstance(argument, int) else memoized
+            memoized += 1
+            if strings:
+                memo[place] = strings[-1]
+            else:
+                memo.pop(place, None)
         elif opcode.name in ("SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8", "UNICODE"):
             strings.append(str(argument))
-        elif opcode.name == "MEMOIZE":
-            memo[memoized] = strings[-1] if strings else ""
-            memoized += 1
-        elif opcode.name in ("BINPUT", "LONG_BINPUT") and isinstance(argument, int):
-            memo[argument] = strings[-1] if strings else ""
-        elif opcode.name in ("BINGET", "LONG_BINGET") and isinstance(argument, int):
-            strings.append(memo.get(argument, "?"))
+        elif opcode.name in ("BINGET", "LONG_BINGET") and isinstance(argument, int) and argument in memo:
+            strings.append(memo[argument])
+        else:
+            if opcode.name in ("GLOBAL", "INST"):
+                module, _, name = str(argument).partition(" ")
+                found.add((module, name))
+            elif opcode.name == "STACK_GLOBAL":
+                found.add((strings[-2], strings[-1]) if len(strings) > 1 else ("?", "?"))
+            elif opcode.name in ("EXT1", "EXT2", "EXT4"):
+                found.add(("copyreg", f"extension {argument}"))
+            strings = []
     return found
 
 
