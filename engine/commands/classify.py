@@ -13,7 +13,7 @@ import numpy.typing as npt
 from engine import __version__
 from engine.errors import Cancelled, InputError, ModelError
 from engine.events import Reporter, format_duration
-from engine.inference.classification_job import Job, prepare, sample_values
+from engine.inference.classification_job import Job, nothing_to_classify, prepare, sample_values
 from engine.inference.memory import (
     LARGEST_CPU_WINDOW,
     LARGEST_GPU_WINDOW,
@@ -162,10 +162,7 @@ def _predict(
     ).run(0.0, PREDICTED)
     counts = store.counts()
     if not counts:
-        raise InputError(
-            "There is nothing to classify: no pixel of the area holds data.",
-            "Check the area, and the image's nodata value (--nodata).",
-        )
+        raise nothing_to_classify()
     return counts, {
         "device": predictor.device,
         "precision": predictor.precision,

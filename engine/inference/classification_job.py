@@ -21,9 +21,12 @@ from engine.rasters.sheets import check_sheets
 from engine.rasters.source import RasterSource
 from engine.rasters.staged_output import check_overwrite, check_writable
 from engine.rasters.virtual_raster import OutputGrid
+from engine.rasters.windows import PixelWindow
 from engine.requests import ClassifyRequest
 
 LARGEST_SCALE = 4.0
+# Side of the pieces in which data is looked for.
+SEARCHED_SIDE = 2048
 
 
 @dataclass(frozen=True)
@@ -135,10 +138,13 @@ def sample_values(job: Job, reporter: Reporter) -> list[npt.NDArray[np.generic]]
         Windows of shape (1, C, H, W) with sides of multiples of 32; empty unless int8 is wanted.
 
     Raises:
-        InputError: The values are not what the model was trained on.
+        InputError: The values are not what the model was trained on, or no pixel of the area holds data.
     """
     manifest = job.model.manifest
     samples = job.source.sample(SAMPLES, SAMPLE_SIDE)
+    whole = PixelWindow(0, 0, job.source.height, job.source.width)
+    if not samples or job.area.window != whole or job.area.geometry is not None:
+        _check_holds_data(job)
     check_values(samples, manifest, job.source.band_numbers, allow_range=job.request.allow_range, reporter=reporter)
     if job.request.precision != "int8":
         return []
@@ -152,3 +158,24 @@ def sample_values(job: Job, reporter: Reporter) -> list[npt.NDArray[np.generic]]
         image = np.pad(filled(values, valid, fill), [(0, 0), *pad], mode="symmetric")
         images.append(image[np.newaxis])
     return images
+
+
+def _check_holds_data(job: Job) -> None:
+    area = job.area.window
+    with job.source.reader() as reader:
+        for row in range(area.row, area.bottom, SEARCHED_SIDE):
+            for column in range(area.column, area.right, SEARCHED_SIDE):
+                piece = PixelWindow(row, column, SEARCHED_SIDE, SEARCHED_SIDE).intersection(area)
+                if not (job.area.touches(piece) and job.source.covers(piece)):
+                    continue
+                if (job.area.mask(piece) & reader.valid(piece)).any():
+                    return
+    raise nothing_to_classify()
+
+
+def nothing_to_classify() -> InputError:
+    """Return the error for an area without a valid pixel."""
+    return InputError(
+        "There is nothing to classify: no pixel of the area holds data.",
+        "Check the area, and the image's nodata value (--nodata).",
+    )

@@ -70,7 +70,8 @@ def check_values(
 
 
 def _range_problem(bands: Sequence[_BandSample]) -> InputError | None:
-    scaled = [item for item in bands if item.band.maximum >= 100]
+    # An elevation may be right beside colours that are not.
+    scaled = [item for item in bands if item.band.maximum >= 100 and item.band.name != "elevation"]
     if scaled and all(_looks_like_reflectance(item) for item in scaled):
         return InputError(
             f"The image holds values from {min(i.values.min() for i in scaled):.3g} to "
