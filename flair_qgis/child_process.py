@@ -39,7 +39,7 @@ class ChildProcess:
         keep_input: bool = False,
     ) -> None:
         self._lines: queue.Queue[Optional[bytes]] = queue.Queue()
-        self._process = subprocess.Popen(  # nosec B603 - a list of arguments, no shell
+        self._process = subprocess.Popen(  # a list of arguments, no shell  # nosec B603
             list(arguments),
             stdin=subprocess.PIPE if keep_input else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -179,7 +179,7 @@ def kill_tree_windows(pid: int) -> None:
     """End a process and its descendants on Windows."""
     taskkill = str(Path(os.environ.get("SYSTEMROOT", r"C:\Windows")) / "System32" / "taskkill.exe")
     try:
-        subprocess.run(  # nosec B603 - a list of arguments, no shell
+        subprocess.run(  # a list of arguments, no shell  # nosec B603
             [taskkill, "/T", "/F", "/PID", str(pid)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

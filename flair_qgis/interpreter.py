@@ -61,7 +61,7 @@ def find_interpreter(environment: Mapping[str, str], module: str = "pip") -> Opt
 
 def _works(candidate: Path, environment: Mapping[str, str], module: str) -> bool:
     try:
-        done = subprocess.run(  # nosec B603 - a list of arguments, no shell
+        done = subprocess.run(  # a list of arguments, no shell  # nosec B603
             [str(candidate), "-c", f"import {module}; {PROBE}"],
             env=dict(environment),
             cwd=str(candidate.parent),
