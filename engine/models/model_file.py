@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -104,7 +105,8 @@ def save_model(path: Path, network: nn.Module, manifest: Manifest) -> None:
     except Exception as error:
         raise OutputError(f"The model file '{path}' cannot be written: {error}.") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
 
 
 def file_sha256(path: Path) -> str:
