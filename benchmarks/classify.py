@@ -100,7 +100,7 @@ def table(device: str, quick: bool, folder: Path) -> Iterator[str]:
     def bare(precision: str) -> tuple[Measured, float, float]:
         arguments = ["--model", str(model), "--device", device, "--precision", precision, "--size", str(SIZE)]
         run = run_script("bare_forward.py", arguments, cache)
-        words = run.output.split()
+        words = run.output.splitlines()[-1].split()
         values = {key: float(value) for key, value in zip(words[::2], words[1::2], strict=True)}
         return run, values["rate"], values["seconds"]
 

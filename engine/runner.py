@@ -69,9 +69,10 @@ def watch_stdin() -> threading.Event:
 
     def watch() -> None:
         try:
-            while sys.stdin.buffer.read(1):
+            # Not through sys.stdin: its lock would be held, which a forked child or the interpreter's end waits for.
+            while os.read(0, 4096):
                 pass
-        except (OSError, ValueError):
+        except OSError:
             pass
         ended.set()
 

@@ -7,13 +7,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from engine import __version__
 from engine.errors import Cancelled, InputError, ModelError
 from engine.events import Reporter, format_duration
 from engine.inference.classification_job import Job, nothing_to_classify, prepare, sample_values
+from engine.inference.load import LoadedPredictor, load_predictor
 from engine.inference.memory import (
     LARGEST_CPU_WINDOW,
     LARGEST_GPU_WINDOW,
@@ -51,10 +49,21 @@ def run(request: ClassifyRequest, reporter: Reporter, cancelled: threading.Event
     began = time.monotonic()
     job = prepare(request, reporter)
     samples = sample_values(job, reporter)
-    # Held from here on, so that a second run of the same output ends before it costs anything.
+    reporter.progress(0.0, "Loading the model")
+    loaded = load_predictor(
+        job.model,
+        job.device,
+        request.precision,
+        job.head,
+        samples,
+        pixels=job.area.window.pixels,
+        threads=request.threads,
+        reporter=reporter,
+    )
+    # Opened only now, so that a run which is stopped while a library loads leaves nothing behind.
     store = _open_store(job, reporter)
     try:
-        counts, extra = _predict(job, store, samples, reporter, cancelled)
+        counts, extra = _predict(job, store, loaded, reporter, cancelled)
         outputs = _write_outputs(job, store, extra, reporter, cancelled)
     except BaseException as error:
         _leave(store, error, time.monotonic() - began, reporter)
@@ -118,26 +127,14 @@ def _open_store(job: Job, reporter: Reporter) -> TileStore:
 def _predict(
     job: Job,
     store: TileStore,
-    samples: list[npt.NDArray[np.generic]],
+    loaded: LoadedPredictor,
     reporter: Reporter,
     cancelled: threading.Event,
 ) -> tuple[dict[int, int], dict[str, Any]]:
-    from engine.inference.load import load_predictor
     from engine.inference.pipeline import Pipeline
     from engine.inference.window_classifier import WindowClassifier
 
     request, manifest = job.request, job.model.manifest
-    reporter.progress(0.0, "Loading the model")
-    loaded = load_predictor(
-        job.model,
-        job.device,
-        request.precision,
-        job.head,
-        samples,
-        pixels=job.area.window.pixels,
-        threads=request.threads,
-        reporter=reporter,
-    )
     predictor = loaded.predictor
     plan, batch_size = _plan(job, store, predictor)
     classifier = WindowClassifier(
