@@ -132,10 +132,10 @@ def _model_grid(request: ClassifyRequest, model: ResolvedModel, source: RasterSo
 
 
 def sample_values(job: Job, reporter: Reporter) -> list[npt.NDArray[np.generic]]:
-    """Check the image's values on samples, and return what int8 is calibrated on.
+    """Check the image's values on samples, and return those on which a faster precision is calibrated and measured.
 
     Returns:
-        Windows of shape (1, C, H, W) with sides of multiples of 32; empty unless int8 is wanted.
+        Windows of shape (1, C, H, W) with sides of multiples of 32; empty unless half or int8 is wanted on the CPU.
 
     Raises:
         InputError: The values are not what the model was trained on, or no pixel of the area holds data.
@@ -146,7 +146,7 @@ def sample_values(job: Job, reporter: Reporter) -> list[npt.NDArray[np.generic]]
     if not samples or job.area.window != whole or job.area.geometry is not None:
         _check_holds_data(job)
     check_values(samples, manifest, job.source.band_numbers, allow_range=job.request.allow_range, reporter=reporter)
-    if job.request.precision != "int8":
+    if job.device != "cpu" or job.request.precision in ("auto", "exact"):
         return []
     from engine.inference.pipeline import filled
     from engine.inference.quantise import CALIBRATION_SIDE, CALIBRATION_WINDOWS, CHECKED_WINDOWS

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -27,8 +28,8 @@ class LoadedPredictor:
 
     Args:
         predictor: The network on its device.
-        agreement: With int8, the share of pixels (0 to 1) of this image on which it gives the same
-            class as the exact network; None otherwise.
+        agreement: With half or int8 on the CPU, the share of pixels (0 to 1) of this image on which it
+            gives the same class as the exact network; None otherwise.
     """
 
     predictor: Predictor
@@ -53,7 +54,8 @@ def load_predictor(
         device: `cpu`, `cuda`, `cuda:N` or `mps`.
         precision: `auto` is exact on the CPU and half on a GPU.
         head: What to compute per pixel.
-        samples: Windows of the image, (1, C, H, W) with sides of multiples of 32, to calibrate int8 on.
+        samples: Windows of the image, (1, C, H, W) with sides of multiples of 32, to calibrate int8 on and to
+            measure the agreement with the exact network.
         pixels: Pixels to classify in all.
         threads: CPU threads, None for all.
         reporter: Told what is prepared.
@@ -80,60 +82,55 @@ def load_predictor(
             raise
         except Exception as error:
             return _uncompiled(model, chosen, head, threads, reporter, error)
-    if chosen == "int8":
-        return _quantised(model, graph, head, samples, threads, reporter)
-    return LoadedPredictor(_openvino(model, graph, head, chosen, threads))
+    if chosen == "exact":
+        return LoadedPredictor(_openvino(model, graph.path, graph.bytes_per_pixel, head, chosen, threads))
+    return _approximate(model, graph, head, chosen, samples, threads, reporter)
 
 
 def _openvino(
-    model: ResolvedModel, graph: Graph, head: Head, precision: Precision, threads: int | None
+    model: ResolvedModel, path: Path, bytes_per_pixel: float, head: Head, precision: Precision, threads: int | None
 ) -> OpenVinoPredictor:
     from engine.inference.openvino_predictor import OpenVinoPredictor
 
     return OpenVinoPredictor(
-        graph.path,
+        path,
         model.manifest.nomenclature,
         head=head,
         precision=precision,
         threads=threads,
-        bytes_per_pixel=graph.bytes_per_pixel,
+        bytes_per_pixel=bytes_per_pixel,
     )
 
 
-def _quantised(
+def _approximate(
     model: ResolvedModel,
     graph: Graph,
     head: Head,
+    precision: Precision,
     samples: Sequence[Images],
     threads: int | None,
     reporter: Reporter,
 ) -> LoadedPredictor:
-    from engine.inference.openvino_predictor import OpenVinoPredictor
+    """Load a predictor that is faster than the exact one, and measure how well it agrees with it."""
     from engine.inference.quantise import CHECKED_WINDOWS, GOOD_AGREEMENT, agreement, cached_quantised_graph, quantise
 
     checked, calibration = samples[:CHECKED_WINDOWS], samples[CHECKED_WINDOWS:] or samples
-    exact = _openvino(model, graph, "codes", "exact", threads)
-    cached = cached_quantised_graph(graph)
-    path = cached or quantise(graph, calibration, reporter)
-    nomenclature = model.manifest.nomenclature
+    exact = _openvino(model, graph.path, 0.0, "codes", "exact", threads)
+    cached = cached_quantised_graph(graph) if precision == "int8" else None
+    path = graph.path if precision == "half" else cached or quantise(graph, calibration, reporter)
 
     def predictor(head: Head) -> OpenVinoPredictor:
-        return OpenVinoPredictor(
-            path,
-            nomenclature,
-            head=head,
-            precision="int8",
-            threads=threads,
-            bytes_per_pixel=graph.bytes_per_pixel / 2,
-        )
+        return _openvino(model, path, graph.bytes_per_pixel / 2, head, precision, threads)
 
     share = agreement(exact, predictor("codes"), checked)
     if cached and share < GOOD_AGREEMENT:
         path = quantise(graph, calibration, reporter, replace=True)
         share = agreement(exact, predictor("codes"), checked)
-    reporter.log(f"int8 gives the same class as the exact network on {share:.2%} of the pixels looked at.")
+    reporter.log(f"'{precision}' gives the same class as 'exact' on {share:.2%} of the pixels looked at.")
     if share < GOOD_AGREEMENT:
-        reporter.warning(f"int8 changes {1 - share:.1%} of the pixels; use the precision 'exact' where that matters.")
+        reporter.warning(
+            f"'{precision}' changes the class of {1 - share:.1%} of the pixels; use 'exact' where that matters."
+        )
     return LoadedPredictor(predictor(head), share)
 
 
