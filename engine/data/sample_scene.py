@@ -114,7 +114,7 @@ def _write_image(scene: Scene, paths: SampleScene, width: int, height: int, repo
     image_profile = _profile(width, height, transform, count=5, dtype="uint8", photometric="rgb", alpha="no")
     label_profile = _profile(width, height, transform, count=1, dtype="uint8", nodata=NODATA)
     tiles = list(_tiles(width, height))
-    polygons: list[npt.NDArray[Any]] = []
+    polygons: list[Any] = []
     codes: list[npt.NDArray[np.int32]] = []
 
     def make(tile: tuple[int, int, int, int]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8], list[Any]]:
@@ -134,7 +134,7 @@ def _write_image(scene: Scene, paths: SampleScene, width: int, height: int, repo
             window = Window(tile[1], tile[0], tile[3], tile[2])
             image_file.write(image, window=window)
             label_file.write(labels, 1, window=window)
-            polygons.append(np.array([shapely.Polygon(rings[0], rings[1:]) for rings, _ in outlines]))
+            polygons.extend(shapely.Polygon(rings[0], rings[1:]) for rings, _ in outlines)
             codes.append(np.array([int(code) for _, code in outlines], dtype=np.int32))
             if reporter:
                 reporter.progress(0.95 * (number + 1) / len(tiles), "sample scene")
@@ -142,7 +142,7 @@ def _write_image(scene: Scene, paths: SampleScene, width: int, height: int, repo
     all_codes = np.concatenate(codes)
     pyogrio.raw.write(
         paths.polygons,
-        shapely.to_wkb(np.concatenate(polygons)),
+        shapely.to_wkb(np.array(polygons)),
         [all_codes, np.array([names[code] for code in all_codes.tolist()], dtype=object)],
         ["code", "class"],
         layer="labels",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,7 @@ from engine.data.scene.relief import Ground, Relief, lambert, relief_of, shadow_
 from engine.data.scene.textures import Textures
 from engine.data.scene.things import PlacedThings
 
-Grid = npt.NDArray[np.float32]
+Grid = npt.NDArray[np.floating[Any]]
 
 PIXEL = 0.2
 """Side of an image pixel in metres."""
@@ -64,7 +65,9 @@ class Scene:
         scatter = 0.04 * self.textures.at("grain", ground.x, ground.y)
         return terrain_model + relief.height + scatter, terrain_model
 
-    def paint(self, row: int, column: int, rows: int, columns: int) -> tuple[npt.NDArray[np.uint8], Grid]:
+    def paint(
+        self, row: int, column: int, rows: int, columns: int
+    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
         """Return image and class codes of a rectangle of pixels.
 
         Args:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -54,10 +55,10 @@ class Box:
     def cut(self, count: int, along_u: bool) -> list[Box]:
         """Return so many equal strips, side by side along u or along v."""
         edges = np.linspace(self.u0, self.u1, count + 1) if along_u else np.linspace(self.v0, self.v1, count + 1)
-        pairs = zip(edges[:-1], edges[1:], strict=True)
+        pairs = pairwise(edges.tolist())
         if along_u:
-            return [Box(float(a), self.v0, float(b), self.v1) for a, b in pairs]
-        return [Box(self.u0, float(a), self.u1, float(b)) for a, b in pairs]
+            return [Box(a, self.v0, b, self.v1) for a, b in pairs]
+        return [Box(self.u0, a, self.u1, b) for a, b in pairs]
 
 
 @dataclass

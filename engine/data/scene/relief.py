@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +17,7 @@ from engine.data.scene.materials import Shape
 from engine.data.scene.textures import Textures
 from engine.data.scene.things import PlacedThings
 
-Grid = npt.NDArray[np.float32]
+Grid = npt.NDArray[np.floating[Any]]
 Numbers = npt.NDArray[np.int32]
 
 SUN_AZIMUTH = math.radians(152.0)
@@ -74,7 +75,8 @@ def terrain(ground: Ground, phases: npt.NDArray[np.float64]) -> Grid:
     x, y = ground.x[None], ground.y[:, None]
     hills = 6.0 * np.sin(x / 210 + phases[0]) * np.cos(y / 260 + phases[1])
     folds = 1.6 * np.sin((x + 0.6 * y) / 74 + phases[2]) + 0.5 * np.sin((x - y) / 31 + phases[3])
-    return (212.0 + 0.012 * x + 0.008 * y + hills + folds).astype(np.float32)
+    heights: Grid = (212.0 + 0.012 * x + 0.008 * y + hills + folds).astype(np.float32)
+    return heights
 
 
 @dataclass(frozen=True)
@@ -164,9 +166,7 @@ def lambert(height: Grid, cell: float, walls: npt.NDArray[np.bool_]) -> Grid:
     """
     south, east = np.gradient(height, cell)
     steep = np.maximum(np.abs(south), np.abs(east)) > _WALL
-    flat = walls & steep
-    south[flat] = 0
-    east[flat] = 0
+    south, east = np.where(walls & steep, 0, south), np.where(walls & steep, 0, east)
     toward = -math.cos(SUN_AZIMUTH) * south + math.sin(SUN_AZIMUTH) * east  # rise towards the sun
     lit = math.sin(SUN_ELEVATION) - math.cos(SUN_ELEVATION) * np.clip(toward, -1.3, 1.3)
     norm = np.sqrt(1 + np.clip(south**2 + east**2, 0, 2))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-Grid = npt.NDArray[np.float32]
+Grid = npt.NDArray[np.floating[Any]]
 
 CELL = 0.2
 """Metres a texture cell."""
@@ -38,11 +39,13 @@ class Textures:
         period = texture.shape[0]
         rows = np.floor(-y / CELL).astype(np.int64) % period
         columns = np.floor(x / CELL).astype(np.int64) % period
-        return texture[rows][:, columns]
+        cut: Grid = texture[rows][:, columns]
+        return cut
 
 
 def _noise(rng: np.random.Generator, period: int, size: float) -> Grid:
     frequency = np.hypot(np.fft.fftfreq(period)[:, None], np.fft.rfftfreq(period)[None])
     spectrum = np.fft.rfft2(rng.standard_normal((period, period))) * np.exp(-2 * (np.pi * size / 2 * frequency) ** 2)
     noise = np.fft.irfft2(spectrum, s=(period, period))
-    return ((noise - noise.mean()) / noise.std()).astype(np.float32)
+    scaled: Grid = ((noise - noise.mean()) / noise.std()).astype(np.float32)
+    return scaled

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -69,18 +70,10 @@ class Things:
         self.looks.append(
             (
                 *(bright * value for value in chosen),
-                material.grain,
-                material.patches,
-                material.dryness,
-                float(material.shape),
-                material.row_spacing,
-                material.row_contrast,
-                np.cos(angle),
-                np.sin(angle),
-                *center,
-                *size,
-                height,
-            )  # fmt: skip
+                *(material.grain, material.patches, material.dryness),
+                *(float(material.shape), material.row_spacing, material.row_contrast),
+                *(math.cos(angle), math.sin(angle), *center, *size, height),
+            )
         )
 
     def _next_color(self, material: Material) -> int:
