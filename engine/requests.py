@@ -64,7 +64,7 @@ class ClassifyRequest(Request):
     precision: Literal["auto", "exact", "half", "int8"] = Field(
         "auto", description="auto (exact on CPU, half on GPU), exact (float32), half (16 bits) or int8 (CPU)."
     )
-    blend: bool = Field(False, description="Blend overlapping windows with a Hann weight; about 5 times slower.")
+    blend: bool = Field(False, description="Blend overlapping windows with a Hann weight; about 6 times slower.")
     augment: bool = Field(False, description="Average over the 8 symmetries of a window; 8 times slower.")
     window: int | None = Field(None, ge=64, le=8192, description="Side of a core tile in pixels; default: by memory.")
     margin: int | None = Field(None, ge=0, le=2048, description="Context around a core tile in pixels.")

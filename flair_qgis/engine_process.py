@@ -15,6 +15,7 @@ from .child_environment import scrubbed_environment
 from .child_process import ChildProcess
 from .errors import failure
 from .i18n import tr
+from .option_names import in_dialog_words
 from .paths import plugin_root, without_user
 from .progress import Progress
 
@@ -38,6 +39,7 @@ def run_engine(
     options: Dict[str, Any],
     feedback: QgsProcessingFeedback,
     progress: Optional[Progress] = None,
+    labels: Optional[Dict[str, str]] = None,
 ) -> Dict[str, Any]:
     """Run a command of the engine and return the values of its result.
 
@@ -47,6 +49,7 @@ def run_engine(
         options: Its options, as in the engine's requests.
         feedback: Where progress and messages are shown, and where cancelling is asked.
         progress: Part of the progress bar to use; default: all of it.
+        labels: What the dialog calls the options, by name; used in the engine's messages.
 
     Raises:
         QgsProcessingException: The engine could not be started, failed, was killed or was cancelled.
@@ -56,7 +59,7 @@ def run_engine(
     folder = Path(tempfile.mkdtemp(prefix="flair_"))
     try:
         with (folder / "stderr.log").open("w+b") as errors:
-            return _run(python, command, options, feedback, progress, folder, errors)
+            return _run(python, command, options, feedback, progress, folder, errors, labels or {})
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -69,6 +72,7 @@ def _run(
     progress: Progress,
     folder: Path,
     errors: IO[bytes],
+    labels: Dict[str, str],
 ) -> Dict[str, Any]:
     environment = scrubbed_environment()
     environment["PYTHONPATH"] = str(plugin_root())
@@ -105,7 +109,7 @@ def _run(
         raise failure(tr("Cancelled."))
     if outcome.error is None and code == 0 and outcome.result is not None:
         return outcome.result
-    raise _explain(outcome, code, errors, feedback)
+    raise _explain(outcome, code, errors, feedback, labels)
 
 
 def _handle(line: str, feedback: QgsProcessingFeedback, progress: Progress, outcome: _Outcome) -> None:
@@ -137,14 +141,19 @@ def _number(value: Any) -> Optional[float]:
 
 
 def _explain(
-    outcome: _Outcome, code: int, errors: IO[bytes], feedback: QgsProcessingFeedback
+    outcome: _Outcome,
+    code: int,
+    errors: IO[bytes],
+    feedback: QgsProcessingFeedback,
+    labels: Optional[Dict[str, str]] = None,
 ) -> QgsProcessingException:
     tail = _tail(errors)
     if outcome.error is not None:
         if outcome.error.get("kind") == "internal" and tail:
             feedback.pushConsoleInfo(tail)
         message = str(outcome.error.get("message") or tr("The engine failed without saying why."))
-        return failure(message, str(outcome.error.get("hint") or ""))
+        hint = str(outcome.error.get("hint") or "")
+        return failure(in_dialog_words(message, labels or {}), in_dialog_words(hint, labels or {}))
     if tail:
         feedback.pushConsoleInfo(tail)
     if code in KILLED:

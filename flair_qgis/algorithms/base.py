@@ -76,7 +76,8 @@ class FlairAlgorithm(QgsProcessingAlgorithm):
         engine, problem = find_engine()
         if engine is None:
             raise failure(problem)
-        return run_engine(engine.path, command, options, feedback, progress)
+        labels = {item.name().lower(): item.description() for item in self.parameterDefinitions()}
+        return run_engine(engine.path, command, options, feedback, progress, labels)
 
     def given(self, parameters: Dict[str, Any], name: str) -> bool:
         """Whether a person set an optional parameter."""

@@ -56,6 +56,8 @@ MEMORY = "MEMORY"
 LAYOUT = "LAYOUT"
 SHEET_SIZE = "SHEET_SIZE"
 NODATA = "NODATA"
+GROUND_SAMPLING_DISTANCE = "GROUND_SAMPLING_DISTANCE"
+THREADS = "THREADS"
 ALLOW_SCALE = "ALLOW_SCALE"
 ALLOW_RANGE = "ALLOW_RANGE"
 OVERWRITE = "OVERWRITE"
@@ -185,6 +187,15 @@ class ClassifyAlgorithm(FlairAlgorithm):
             (MARGIN, tr("Margin"), whole, 0, 2048, tr("Context around a tile in pixels; empty: by the model.")),
             (BATCH_SIZE, tr("Batch size"), whole, 1, 256, tr("Tiles computed at once; empty: by memory.")),
             (MEMORY, tr("Memory"), real, 0.1, 1e6, tr("Memory that may be used, in GB; empty: what is free.")),
+            (THREADS, tr("Threads"), whole, 1, 1024, tr("CPU threads; empty: all cores.")),
+            (
+                GROUND_SAMPLING_DISTANCE,
+                tr("Ground sampling distance"),
+                real,
+                1e-6,
+                1e6,
+                tr("Metres on the ground per image pixel; empty: told by the file."),
+            ),
             (
                 NODATA,
                 tr("No data value"),
@@ -200,7 +211,7 @@ class ClassifyAlgorithm(FlairAlgorithm):
                 number.setMaximum(most)
             self.add(number, text, advanced=True)
         for name, title, default, text in (
-            (BLEND, tr("Blend tiles"), False, tr("Weighted overlap of tiles; about 5 times slower.")),
+            (BLEND, tr("Blend tiles"), False, tr("Weighted overlap of tiles; about 6 times slower.")),
             (AUGMENT, tr("Average over 8 symmetries"), False, tr("Slightly better maps; 8 times slower.")),
             (ALLOW_SCALE, tr("Accept any resolution"), False, tr("Even over 4 times off the model's.")),
             (ALLOW_RANGE, tr("Accept any values"), False, tr("Even outside the range the model was trained on.")),
@@ -290,10 +301,10 @@ class ClassifyAlgorithm(FlairAlgorithm):
             options[name.lower()] = self.parameterAsEnumString(parameters, name, context)
         for name in (BLEND, AUGMENT, ALLOW_SCALE, ALLOW_RANGE, OVERWRITE):
             options[name.lower()] = self.parameterAsBool(parameters, name, context)
-        for name in (WINDOW, MARGIN, BATCH_SIZE):
+        for name in (WINDOW, MARGIN, BATCH_SIZE, THREADS):
             if self.given(parameters, name):
                 options[name.lower()] = self.parameterAsInt(parameters, name, context)
-        for name in (MEMORY, NODATA):
+        for name in (MEMORY, NODATA, GROUND_SAMPLING_DISTANCE):
             if self.given(parameters, name):
                 options[name.lower()] = self.parameterAsDouble(parameters, name, context)
         return options
