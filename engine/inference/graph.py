@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -90,6 +91,9 @@ def export_graph(model: ResolvedModel, reporter: Reporter) -> Graph:
     bytes_per_pixel = _self_test(exported, images, expected, model.manifest.name)
 
     target = cache_folder() / "graphs" / graph_key(model)
+    if cached_graph(model) is None:
+        # What lies there is damaged, and would stay.
+        shutil.rmtree(target, ignore_errors=True)
     with staged_folder(target) as folder:
         ov.save_model(exported, folder / "graph.xml", compress_to_fp16=False)
         values = {

@@ -1,10 +1,17 @@
 from __future__ import annotations
 
+import os
+
+import filelock
 import pytest
 
+from engine.inference.graph import cached_graph, export_graph
 from engine.models.model_file import save_model
 from engine.models.resolve import resolve_model
 from tests.engine import tiny
+
+# Threads of torch wait for each other busily: with one set per test process they take ten times as long.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 class Recorder:
@@ -40,8 +47,10 @@ def recorder():
 
 @pytest.fixture(scope="session")
 def shared_cache(tmp_path_factory):
-    """A cache of graphs that all tests of one worker use, and nothing else."""
-    folder = tmp_path_factory.mktemp("cache")
+    """A cache of graphs that the tests of all workers share, and nothing else does."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "graph cache"
+    folder.mkdir(exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FLAIR_CACHE_DIR", str(folder))
         yield folder
@@ -55,3 +64,12 @@ def tiny_model(tmp_path_factory, shared_cache):
     path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
     save_model(path, made, described)
     return resolve_model(str(path)), described, made
+
+
+@pytest.fixture(scope="session")
+def tiny_graph(tiny_model, shared_cache):
+    """The exported graph of `tiny_model`, made once for all workers."""
+    model = tiny_model[0]
+    with filelock.FileLock(shared_cache / "lock"), pytest.MonkeyPatch.context() as patch:
+        patch.setattr("engine.inference.graph.MEASURED_SIDE", 64)
+        return cached_graph(model) or export_graph(model, Recorder())
