@@ -25,7 +25,7 @@ format: setup  ## Bring the sources into the project's format
 	$(PYTHON) -m ruff check --fix .
 
 bench: setup  ## Speed and memory, as one table
-	$(PYTHON) benchmarks/classify.py
+	PYTHONPATH=$(CURDIR) $(PYTHON) benchmarks/classify.py $(ARGS)
 
 package: setup  ## The zip for QGIS, in dist/
 	$(PYTHON) scripts/package.py

@@ -169,7 +169,9 @@ def filled(extent: Any, ratio: float) -> Any:
     """Return the extent made wider or higher, so that it has so much height for its width."""
     width, height = max(extent.width(), extent.height() / ratio), max(extent.height(), extent.width() * ratio)
     middle = extent.center()
-    return QgsRectangle(middle.x() - width / 2, middle.y() - height / 2, middle.x() + width / 2, middle.y() + height / 2)
+    return QgsRectangle(
+        middle.x() - width / 2, middle.y() - height / 2, middle.x() + width / 2, middle.y() + height / 2
+    )
 
 
 def add_text(layout: Any, text: str, left: float, top: float, width: float, size: int, bold: bool = False) -> None:

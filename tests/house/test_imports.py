@@ -1,0 +1,98 @@
+"""Arrows run one way: two processes that share no module, and rooms that do not know each other's insides."""
+
+from __future__ import annotations
+
+import ast
+import sys
+
+import pytest
+
+INSIDE_QGIS = {"qgis", "osgeo", "PyQt5", "PyQt6", "processing", "numpy"}
+ENGINE_ONLY = {"torch", "torchvision", "rasterio", "pydantic", "yaml", "openvino", "nncf", "safetensors", "shapely"}
+ROOMS = {
+    "rasters": set(),
+    "models": set(),
+    "data": set(),
+    "inference": {"rasters", "models", "data"},
+    "training": {"rasters", "models", "data"},
+    "commands": {"rasters", "models", "data", "inference", "training"},
+}
+"""Which rooms each room may know."""
+SHARED = {"errors", "events", "nomenclature", "requests", "resources"}
+"""Modules that every room may know, and that know no room."""
+ENTRANCES = {"__main__", "cli", "runner"}
+
+
+def imported(path):
+    """Names of all modules that a file imports, also inside functions; relative ones begin with a dot."""
+    names = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            dots = "." * node.level
+            names += [f"{dots}{node.module or alias.name}" for alias in node.names]
+            names += [f"{dots}{node.module}.{alias.name}" for alias in node.names if node.module]
+    return names
+
+
+def sources(folder):
+    found = sorted(folder.rglob("*.py"))
+    assert found, folder
+    return found
+
+
+def tops(path):
+    return {name.split(".")[0] for name in imported(path) if not name.startswith(".")}
+
+
+def test_engine_never_imports_qgis(root):
+    forbidden = (INSIDE_QGIS - {"numpy"}) | {"flair_qgis", "sip"}
+    wrong = {str(path): tops(path) & forbidden for path in sources(root / "engine")}
+    assert {path: names for path, names in wrong.items() if names} == {}
+
+
+def test_plugin_imports_only_what_qgis_has(root):
+    allowed = set(sys.stdlib_module_names) | INSIDE_QGIS
+    wrong = {}
+    for path in [*sources(root / "flair_qgis"), root / "__init__.py"]:
+        names = tops(path) - allowed
+        names |= {name for name in imported(path) if name.lstrip(".").split(".")[0] in ENGINE_ONLY | {"engine"}}
+        if names:
+            wrong[str(path)] = names
+    assert wrong == {}
+
+
+def rooms_known(path):
+    return {name.split(".")[1] for name in imported(path) if name.startswith("engine.")}
+
+
+@pytest.mark.parametrize("room", sorted(ROOMS))
+def test_room_knows_only_its_neighbours(root, room):
+    folder = root / "engine" / room
+    allowed = ROOMS[room] | SHARED | {room, "__version__"}
+    wrong = {str(path): rooms_known(path) - allowed for path in sources(folder)}
+    assert {path: names for path, names in wrong.items() if names} == {}
+
+
+def test_every_room_has_its_rule(root):
+    rooms = {path.parent.relative_to(root / "engine").parts[0] for path in (root / "engine").glob("*/__init__.py")}
+    assert rooms <= set(ROOMS)
+    modules = {path.stem for path in (root / "engine").glob("*.py")}
+    assert modules <= SHARED | ENTRANCES | {"__init__"}
+
+
+@pytest.mark.parametrize("module", sorted(SHARED))
+def test_shared_modules_know_no_room(root, module):
+    assert rooms_known(root / "engine" / f"{module}.py") & (set(ROOMS) | ENTRANCES) == set()
+
+
+def test_requests_are_checked_without_torch(root):
+    for module in SHARED | ENTRANCES:
+        assert not tops(root / "engine" / f"{module}.py") & {"torch", "rasterio", "segmentation_models_pytorch"}
+
+
+def test_the_reader_of_imports_sees_those_inside_functions(tmp_path):
+    file = tmp_path / "a.py"
+    file.write_text("def f():\n    import torch.nn\n    from . import b\n    from engine.rasters import plan\n")
+    assert set(imported(file)) == {"torch.nn", ".b", "engine.rasters", "engine.rasters.plan"}

@@ -1,0 +1,78 @@
+"""The zip that QGIS installs, by the rules of the plugin repository."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+import zipfile
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def package(request):
+    path = request.config.rootpath / "scripts" / "package.py"
+    spec = importlib.util.spec_from_file_location("package", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def archive(package, tmp_path_factory):
+    target = tmp_path_factory.mktemp("package") / "plugin.zip"
+    made = subprocess.run(
+        ["git", "archive", "--format=zip", f"--prefix={package.FOLDER}/", f"--output={target}", "HEAD"],
+        cwd=package.ROOT,
+        check=False,
+    )
+    if made.returncode:
+        pytest.skip("not a git checkout")
+    return target
+
+
+def test_zip_keeps_the_rules(package, archive):
+    assert package.FOLDER.isidentifier()
+    assert package.problems_of(archive) == []
+
+
+def test_engine_runs_from_the_unpacked_zip(archive, tmp_path):
+    with zipfile.ZipFile(archive) as file:
+        file.extractall(tmp_path)
+    root = tmp_path / "flair_land_cover"
+    answer = subprocess.run(
+        [sys.executable, "-m", "engine", "--help"], cwd=root, capture_output=True, text=True, check=False
+    )
+    assert answer.returncode == 0, answer.stderr
+    assert "classify" in answer.stdout
+    for needed in ("resources/requirements/engine.txt", "resources/requirements/uv.txt", "resources/models.yaml"):
+        assert (root / needed).is_file(), needed
+
+
+@pytest.mark.parametrize(
+    ("name", "complaint"),
+    [
+        ("flair_land_cover/engine/__pycache__/a.pyc", "does not belong"),
+        ("flair_land_cover/tests/test_a.py", "does not belong"),
+        ("flair_land_cover/lib.so", "does not belong"),
+        ("other/a.py", "does not lie in the folder"),
+        ("flair_land_cover/../a.py", "does not lie in the folder"),
+    ],
+)
+def test_what_breaks_the_rules_is_told(package, tmp_path, name, complaint):
+    path = tmp_path / "bad.zip"
+    with zipfile.ZipFile(path, "w") as file:
+        for needed in package.REQUIRED:
+            file.writestr(f"flair_land_cover/{needed}", "")
+        file.writestr(name, "")
+    problems = package.problems_of(path)
+    assert len(problems) == 1
+    assert complaint in problems[0]
+
+
+def test_a_missing_licence_is_told(package, tmp_path):
+    path = tmp_path / "bad.zip"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("flair_land_cover/metadata.txt", "")
+    assert "flair_land_cover/LICENSE is missing." in package.problems_of(path)
