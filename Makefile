@@ -12,7 +12,7 @@ setup:  ## QGIS, the engine's environment and the tools; TORCH_BACKEND=auto|cpu|
 	@scripts/setup.sh
 
 demo: setup  ## A land-cover map of a made-up scene, or with INPUT=my.tif MODEL=my.safetensors of your image
-	$(PYTHON) scripts/demo.py $(if $(INPUT),--input "$(INPUT)") $(if $(MODEL),--model "$(MODEL)")
+	$(PYTHON) -m scripts.demo $(if $(INPUT),--input "$(INPUT)") $(if $(MODEL),--model "$(MODEL)")
 
 test: setup  ## All tests
 	@scripts/test.sh $(WORKERS)

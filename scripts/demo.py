@@ -2,6 +2,8 @@
 
 Makes a scene, learns from its western half, classifies the eastern half in QGIS and compares with the truth. With
 an image and a model of the user's, it classifies that image instead.
+
+    .venv/bin/python -m scripts.demo [--input my.tif] [--model my.safetensors]
 """
 
 from __future__ import annotations
@@ -15,9 +17,6 @@ import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
 import numpy as np
 import rasterio
 from rasterio.windows import Window
@@ -29,6 +28,7 @@ from engine.nomenclature import load_nomenclature
 from engine.rasters.windows import PixelWindow
 from engine.training.simple import train_simple
 
+ROOT = Path(__file__).resolve().parent.parent
 PLUGIN = "flair_land_cover"
 SIZE = (2560, 1280)
 SEED = 3
@@ -79,7 +79,7 @@ def run(image: Path | None, model: Path | None, folder: Path) -> None:
             train_simple(
                 image, labels, model, window=west, steps=STEPS, seconds=TRAINING_SECONDS, reporter=ConsoleReporter()
             )
-    assert model is not None  # noqa: S101 - for the type checker
+    assert model is not None
     step("Classifying" + (" the eastern half" if labels else "") + " in QGIS")
     classify_in_qgis(image.resolve(), model.resolve(), area, landcover)
     if labels is not None:

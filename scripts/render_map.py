@@ -1,3 +1,4 @@
+# ruff: noqa: E402 - the profile has to be chosen before QGIS is imported
 """Draw a map with QGIS: an image beside its land cover, with legend, scale bar and title.
 
 Runs in a Python that has PyQGIS: /usr/bin/python3 scripts/render_map.py IMAGE LANDCOVER OUTPUT.png
@@ -11,7 +12,7 @@ import os
 import shutil
 import sys
 import tempfile
-from typing import Any, List
+from typing import Any
 
 # before QGIS is imported: no window, and no trace of or in the user's profile
 PROFILE = tempfile.mkdtemp(prefix="flair_map_")
@@ -118,7 +119,7 @@ def open_landcover(path: str) -> Any:
     return layer
 
 
-def codes_in(path: str) -> List[int]:
+def codes_in(path: str) -> list[int]:
     """Return the class codes that occur, read line block by line block."""
     dataset = gdal.Open(path)
     band = dataset.GetRasterBand(1)
@@ -152,7 +153,7 @@ def compose(image: Any, landcover: Any, title: str) -> Any:
     return layout
 
 
-def add_map(layout: Any, layers: List[Any], landcover: Any, left: float, top: float, height: float) -> Any:
+def add_map(layout: Any, layers: list[Any], landcover: Any, left: float, top: float, height: float) -> Any:
     """Add a framed map that shows the land cover's whole extent."""
     item = QgsLayoutItemMap(layout)
     item.setFrameEnabled(True)
