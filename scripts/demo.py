@@ -126,6 +126,7 @@ def classify_in_qgis(image: Path, model: Path, area: str | None, output: Path) -
         environment = {
             **os.environ,
             "QT_QPA_PLATFORM": "offscreen",
+            "PYTHONWARNINGS": "ignore",  # of QGIS's own Python
             "QGIS_PLUGINPATH": str(plugins),
             "QGIS_CUSTOM_CONFIG_PATH": str(Path(temporary) / "profile"),
             "XDG_RUNTIME_DIR": os.environ.get("XDG_RUNTIME_DIR", temporary),

@@ -11,7 +11,7 @@ run() { # title, pytest of which Python, folders
     local title=$1 python=$2
     shift 2
     echo "== $title"
-    "$python" -m pytest -q -n "$workers" "$@"
+    "$python" -m pytest -n "$workers" "$@"
     local code=$?
     [ $code -eq 5 ] && echo "No test was found: $*" # pytest's code for an empty run: a mistake here
     [ $code -eq 0 ] || status=1
