@@ -19,6 +19,7 @@ from engine.rasters.area import AreaOfInterest
 from engine.rasters.model_grid import ModelGrid
 from engine.rasters.plan import Tile, TilePlan
 from engine.rasters.reader import RasterReader
+from engine.rasters.resampling import reflect
 from engine.rasters.source import RasterSource
 from engine.rasters.tile_store import TileStore
 from engine.rasters.windows import PixelWindow
@@ -181,7 +182,17 @@ class Pipeline:
             values, window_valid = reader.read(tile.window)
         else:
             values, window_valid = reader.read_scaled(tile.window, self._grid)
+        window_valid = self._mirrored(window_valid, tile.window)
         return LoadedTile(tile, filled(values, window_valid, self._fill), valid)
+
+    def _mirrored(self, valid: npt.NDArray[np.bool_], window: PixelWindow) -> npt.NDArray[np.bool_]:
+        """Return a window's validity with that beyond the image mirrored, as its values are: they are context too."""
+        grid = self._grid
+        if window.row >= 0 and window.column >= 0 and window.bottom <= grid.height and window.right <= grid.width:
+            return valid
+        rows = reflect(np.arange(window.row, window.bottom), grid.height) - window.row
+        columns = reflect(np.arange(window.column, window.right), grid.width) - window.column
+        return valid[np.ix_(rows, columns)]
 
     def _reader(self) -> RasterReader:
         reader: RasterReader | None = getattr(self._handles, "reader", None)
