@@ -71,5 +71,5 @@ def tiny_graph(tiny_model, shared_cache):
     """The exported graph of `tiny_model`, made once for all workers."""
     model = tiny_model[0]
     with filelock.FileLock(shared_cache / "lock"), pytest.MonkeyPatch.context() as patch:
-        patch.setattr("engine.inference.graph.MEASURED_SIDE", 64)
+        patch.setattr("engine.inference.graph._working_memory", lambda exported, bands: 300.0)
         return cached_graph(model) or export_graph(model, Recorder())

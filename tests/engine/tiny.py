@@ -110,6 +110,11 @@ def read(path, band=1):
         return dataset.read(band)
 
 
+def mirrored(image, more_rows, more_columns):
+    """Return (bands, height, width) with pixels mirrored beyond the lower and right edge, about the last pixel."""
+    return np.pad(image, [(0, 0), (0, more_rows), (0, more_columns)], mode="reflect")
+
+
 def truth(made, described, image):
     """Return logits (K, H, W) of the enabled classes from the plain network, without any of the engine's inference.
 
@@ -118,7 +123,7 @@ def truth(made, described, image):
     import torch
 
     bands, height, width = image.shape
-    padded = np.pad(image, [(0, 0), (0, -height % 32), (0, -width % 32)], mode="symmetric").astype(np.float32)
+    padded = mirrored(image, -height % 32, -width % 32).astype(np.float32)
     mean = np.array([band.mean for band in described.bands], dtype=np.float32).reshape(bands, 1, 1)
     std = np.array([band.std for band in described.bands], dtype=np.float32).reshape(bands, 1, 1)
     with torch.inference_mode():
