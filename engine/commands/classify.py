@@ -25,7 +25,7 @@ from engine.rasters.tile_store import TileStore, work_folder
 from engine.requests import ClassifyRequest
 
 # Context in model pixels; `benchmarks/seams.py` prints how many pixels change with it.
-MARGIN = 64
+MARGIN = 96
 # Share of the progress bar; the rest is writing the final file.
 PREDICTED = 0.95
 # A run that failed sooner than this is as quickly done again.
