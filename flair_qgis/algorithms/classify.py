@@ -36,7 +36,7 @@ from ..model_file import ModelDescription
 from ..progress import Progress
 from ..styling import StylePostProcessor
 from .base import FlairAlgorithm
-from .classify_checks import check_layers, check_output, given_model, parse_bands
+from .classify_checks import check_images, check_layers, check_output, given_model, parse_bands
 
 INPUT = "INPUT"
 MODEL_NAME = "MODEL_NAME"
@@ -221,9 +221,10 @@ class ClassifyAlgorithm(FlairAlgorithm):
 
     def checkParameterValues(self, parameters: Dict[str, Any], context: QgsProcessingContext) -> Tuple[bool, str]:
         valid, message = super().checkParameterValues(parameters, context)
-        if not valid:
-            return valid, message
         try:
+            if not valid:
+                check_images(parameters.get(INPUT), context)
+                return valid, message
             model = self._model(parameters, context)
             bands = parse_bands(self.parameterAsString(parameters, BANDS, context), model)
             layers = self.parameterAsLayerList(parameters, INPUT, context)

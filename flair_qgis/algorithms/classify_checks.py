@@ -5,7 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Dict, Optional, Sequence
 
-from qgis.core import QgsMapLayer, QgsProcessingOutputLayerDefinition, QgsRasterLayer
+from qgis.core import (
+    QgsMapLayer,
+    QgsProcessingContext,
+    QgsProcessingOutputLayerDefinition,
+    QgsProcessingUtils,
+    QgsRasterLayer,
+)
 
 from ..catalogue import catalogue
 from ..errors import failure
@@ -57,6 +63,30 @@ def parse_bands(text: str, model: Optional[ModelDescription]) -> Dict[str, int]:
             )
         bands[name] = int(number)
     return bands
+
+
+def check_images(value: Any, context: QgsProcessingContext) -> None:
+    """Say which image cannot be read and why, where QGIS itself only names the parameter.
+
+    Args:
+        value: Value of the images' parameter.
+        context: Where layers are looked up.
+
+    Raises:
+        QgsProcessingException: A file is missing or is no raster.
+    """
+    hint = QgsProcessingUtils.LayerHint.Raster
+    for item in value if isinstance(value, (list, tuple)) else [value]:
+        if not isinstance(item, str) or not item or "\0" in item:
+            continue
+        if QgsProcessingUtils.mapLayerFromString(item, context, True, hint) is not None:
+            continue
+        if Path(item).exists():
+            raise failure(
+                tr("{path} is no image that QGIS can read.").format(path=item),
+                tr("Choose a GeoTIFF, or another raster that QGIS can open."),
+            )
+        raise failure(tr("There is no image {path}.").format(path=item), tr("Check the path."))
 
 
 def check_layers(
