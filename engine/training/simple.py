@@ -33,11 +33,11 @@ def train_simple(
     window: PixelWindow | None = None,
     architecture: str = "unet",
     encoder: str = "resnet18",
-    steps: int = 240,
+    steps: int = 450,
     seconds: float | None = None,
     batch_size: int = 4,
-    crop: int = 256,
-    learning_rate: float = 2e-3,
+    crop: int = 192,
+    learning_rate: float = 3e-3,
     seed: int = 0,
     threads: int | None = None,
     reporter: Reporter | None = None,
@@ -88,7 +88,7 @@ def train_simple(
             group["lr"] = learning_rate * _one_cycle(done)
         batch, wanted = _batch(pixels, targets, batch_size, crop, rng)
         inputs = (torch.from_numpy(batch).float() - torch.from_numpy(mean)) / torch.from_numpy(deviation)
-        inputs = inputs * _jitter(rng, inputs.shape, 0.08) + _jitter(rng, inputs.shape, 0.12) - 1
+        inputs = inputs * _jitter(rng, inputs.shape, 0.06) + _jitter(rng, inputs.shape, 0.08) - 1
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=_has_bfloat16()):
             scores = network(inputs.contiguous(memory_format=torch.channels_last))
         loss = cross_entropy(

@@ -86,7 +86,7 @@ DECIDUOUS = Material(
     shape=Shape.CROWN,
 )  # fmt: skip
 DECIDUOUS_FLOOR = Material(7, ((66, 84, 54, 120),), 0.04, 0.08, 0.06)
-BRUSH = Material(8, ((98, 114, 76, 142), (112, 118, 82, 136), (86, 104, 68, 134)), 0.07, 0.1, 0.05, 0.3, Shape.BUSH)
+BRUSH = Material(8, ((102, 112, 78, 134), (116, 118, 84, 130), (94, 104, 72, 126)), 0.07, 0.1, 0.05, 0.3, Shape.BUSH)
 BRUSH_GROUND = Material(8, ((116, 122, 84, 138),), 0.05, 0.1, 0.1, 0.5, Shape.BUSH)
 HEDGE = Material(8, ((84, 102, 68, 138), (78, 98, 64, 146)), 0.07, 0.09, 0.04, 0.1, Shape.BUSH)
 VINES_ON_SOIL = Material(9, _SOIL, 0.05, 0.06, 0.05, shape=Shape.ROWS, row_spacing=2.2)
@@ -103,7 +103,13 @@ MAIZE = Material(
     row_contrast=0.22,
 )  # fmt: skip
 PLOWED = Material(
-    12, (*_SOIL, (136, 108, 84, 116), (124, 100, 80, 106)), 0.06, 0.05, 0.06, row_spacing=1.4, row_contrast=0.2
+    12,
+    (_SOIL[0], _SOIL[2], (136, 108, 84, 116), (124, 100, 80, 106)),
+    0.06,
+    0.05,
+    0.06,
+    row_spacing=1.4,
+    row_contrast=0.22,
 )
 POOL = Material(13, ((96, 188, 204, 44), (82, 168, 192, 36), (116, 198, 206, 52)), 0.04, 0.03, 0.04)
 GREENHOUSE = Material(

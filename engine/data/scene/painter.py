@@ -149,7 +149,7 @@ class Scene:
         return shaded
 
 
-_VINE = np.array([84, 108, 66, 152], dtype=np.float32)
+_VINE = np.array([92, 122, 66, 164], dtype=np.float32)
 
 
 def _blurred(values: Grid) -> Grid:
