@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -60,9 +61,8 @@ def quantise(graph: Graph, images: Sequence[Images], reporter: Reporter, *, repl
         model, calibration, preset=nncf.QuantizationPreset.MIXED, subset_size=len(images), fast_bias_correction=True
     )
     target = _folder(graph)
-    if replace and target.is_dir():
-        import shutil
-
+    if replace or cached_quantised_graph(graph) is None:
+        # A damaged one would stay otherwise.
         shutil.rmtree(target, ignore_errors=True)
     with staged_folder(target) as folder:
         ov.save_model(quantised, folder / "graph.xml", compress_to_fp16=False)

@@ -11,6 +11,7 @@ import pytest
 
 from engine.errors import DeviceError, ModelError
 from engine.inference import graph as graph_module
+from engine.inference import quantise
 from engine.inference.graph import cached_graph, export_graph, graph_key
 from engine.inference.load import load_predictor
 from engine.inference.openvino_predictor import OpenVinoPredictor
@@ -257,3 +258,14 @@ def test_int8_is_made_once_measured_and_kept(tiny_model, own_cache, recorder):
     if first.agreement >= 0.97:
         assert load().agreement == first.agreement
         assert len([text for text in recorder.logs if text.startswith("Quantising")]) == said == 1
+
+
+def test_a_damaged_int8_graph_is_made_anew(tiny_graph, own_cache, recorder, monkeypatch):
+    nncf = pytest.importorskip("nncf")
+    monkeypatch.setattr(nncf, "quantize", lambda model, *arguments, **options: model)
+    made = quantise.quantise(tiny_graph, [], recorder)
+    assert quantise.cached_quantised_graph(tiny_graph) == made
+    made.with_suffix(".bin").write_bytes(b"short")
+    assert quantise.cached_quantised_graph(tiny_graph) is None
+    assert quantise.quantise(tiny_graph, [], recorder) == made
+    assert quantise.cached_quantised_graph(tiny_graph) == made
