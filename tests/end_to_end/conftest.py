@@ -14,7 +14,7 @@ import rasterio
 
 from tests.end_to_end import rasters
 from tests.end_to_end.processes import MINUTES, ROOT, Running, engine_command, engine_environment
-from tests.end_to_end.qgis import Answer, Qgis, program
+from tests.end_to_end.qgis_runs import Answer, Qgis, program
 
 # Names a folder in which scene and model stay from one session to the next, for whoever works on these tests.
 KEPT = "FLAIR_TEST_FOLDER"

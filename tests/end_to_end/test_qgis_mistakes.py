@@ -9,7 +9,7 @@ import pytest
 
 from tests.end_to_end import rasters
 from tests.end_to_end.processes import ROOT, names_in
-from tests.end_to_end.qgis import Qgis
+from tests.end_to_end.qgis_runs import Qgis
 
 
 @pytest.fixture

@@ -113,7 +113,7 @@ def test_area_in_another_crs(qgis, material, tmp_path):
             [triangle], dataset.shape, dataset.transform, invert=True, all_touched=False
         )
         pixels = dataset.read(1)
-        column, row = (round(value) for value in ~material.transform * (dataset.transform.c, dataset.transform.f))
+        column, row = (round(value) for value in ~material.transform @ (dataset.transform.c, dataset.transform.f))
     assert ((pixels > 0) == inside).mean() > 0.99
     assert (pixels[:40, :40] > 0).mean() > 0.8
     assert not (pixels[-40:, -40:] > 0).any()
