@@ -8,7 +8,6 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/uv.sh
-export UV_HTTP_TIMEOUT="${UV_HTTP_TIMEOUT:-600}" # torch's wheels are large, lines are slow
 locks=resources/requirements
 system_python=/usr/bin/python3
 

@@ -1,5 +1,8 @@
 # Sourced by other scripts: finds or installs the pinned uv.
 
+export UV_SYSTEM_CERTS="${UV_SYSTEM_CERTS:-true}" # companies' networks have certificates of their own
+export UV_HTTP_TIMEOUT="${UV_HTTP_TIMEOUT:-600}" # torch's wheels are large, lines are slow
+
 # Print the path of uv at exactly the pinned version, installing it into .tools/ where needed.
 ensure_uv() {
     local pin tools=.tools/uv
