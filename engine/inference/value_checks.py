@@ -16,6 +16,8 @@ Sample = tuple[npt.NDArray[np.generic], npt.NDArray[np.bool_]]
 
 SAMPLES = 6
 SAMPLE_SIDE = 256
+# A smaller image may well lie on one roof: that it is constant, or bright, says nothing.
+FEWEST_PIXELS = 64
 # Share of pixels over a band's maximum that is taken for a stray value, not for another unit.
 STRAY_SHARE = 0.01
 # Reflectances end at 1; sensors and corrections overshoot a little.
@@ -59,12 +61,13 @@ def check_values(
         _BandSample(band, numbers[index], np.concatenate([values[index][valid] for values, valid in samples]))
         for index, band in enumerate(manifest.bands)
     ]
-    problem = _range_problem(bands) or _constant_problem(bands)
+    telling = max(item.values.size for item in bands) >= FEWEST_PIXELS
+    problem = _range_problem(bands) or (_constant_problem(bands) if telling else None)
     if problem is not None:
         if not allow_range:
             raise problem
         reporter.warning(problem.message)
-    for item in bands:
+    for item in bands if telling else ():
         for text in _suspicions(item):
             reporter.warning(text)
 

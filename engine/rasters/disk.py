@@ -50,7 +50,7 @@ def output_error(path: Path, error: BaseException) -> OutputError:
         return OutputError(
             f"The disk is full, or a size limit is reached: nothing more can be written to '{folder}' "
             f"(free: {free_space(folder)}).",
-            "Free some space or choose a folder on another disk; the same command then goes on where it stopped.",
+            "Free some space or choose a folder on another disk, then run the same command again.",
         )
     if isinstance(error, PermissionError) or number in {errno.EROFS, errno.EACCES, errno.EPERM}:
         return OutputError(

@@ -85,6 +85,13 @@ def test_a_constant_image_is_refused_and_a_constant_band_is_suspicious(recorder)
     assert recorder.warnings == ["Band 2 (green) is constant (90); the model expects it to vary."]
 
 
+def test_a_pixel_or_a_few_may_be_constant(recorder):
+    for shape in ((1, 1), (7, 9)):
+        flat = np.full(shape, 90, "uint8")
+        check([sample(flat, flat, flat)], recorder)
+    assert recorder.warnings == []
+
+
 def test_images_constant_in_each_sample_but_not_over_all_are_not_constant(recorder):
     flat = np.full((64, 64), 90, "uint8")
     check([sample(flat, flat, flat), sample(flat + 20, flat, flat)], recorder)
