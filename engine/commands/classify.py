@@ -64,6 +64,8 @@ def run(request: ClassifyRequest, reporter: Reporter, cancelled: threading.Event
     store = _open_store(job, reporter)
     try:
         counts, extra = _predict(job, store, loaded, reporter, cancelled)
+        # What the network took serves to write the output.
+        del loaded, samples
         outputs = _write_outputs(job, store, extra, reporter, cancelled)
     except BaseException as error:
         _leave(store, error, time.monotonic() - began, reporter)
