@@ -141,7 +141,7 @@ def sample_values(job: Job, reporter: Reporter) -> list[npt.NDArray[np.generic]]
         InputError: The values are not what the model was trained on, or no pixel of the area holds data.
     """
     manifest = job.model.manifest
-    samples = job.source.sample(SAMPLES, SAMPLE_SIDE)
+    samples = job.source.sample(SAMPLES, SAMPLE_SIDE, within=job.area.window)
     whole = PixelWindow(0, 0, job.source.height, job.source.width)
     if not samples or job.area.window != whole or job.area.geometry is not None:
         _check_holds_data(job)
@@ -153,7 +153,8 @@ def sample_values(job: Job, reporter: Reporter) -> list[npt.NDArray[np.generic]]
 
     images = []
     fill = [band.mean for band in manifest.bands]
-    for values, valid in job.source.sample(CALIBRATION_WINDOWS + CHECKED_WINDOWS, CALIBRATION_SIDE, seed=1):
+    count = CALIBRATION_WINDOWS + CHECKED_WINDOWS
+    for values, valid in job.source.sample(count, CALIBRATION_SIDE, 1, job.area.window):
         pad = [(0, -side % STRIDE) for side in values.shape[1:]]
         image = np.pad(filled(values, valid, fill), [(0, 0), *pad], mode="symmetric")
         images.append(image[np.newaxis])

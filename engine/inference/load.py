@@ -112,7 +112,14 @@ def _approximate(
     reporter: Reporter,
 ) -> LoadedPredictor:
     """Load a predictor that is faster than the exact one, and measure how well it agrees with it."""
-    from engine.inference.quantise import CHECKED_WINDOWS, GOOD_AGREEMENT, agreement, cached_quantised_graph, quantise
+    from engine.inference.quantise import (
+        CHECKED_WINDOWS,
+        GOOD_AGREEMENT,
+        agreement,
+        cached_quantised_graph,
+        calibrated_on,
+        quantise,
+    )
 
     checked, calibration = samples[:CHECKED_WINDOWS], samples[CHECKED_WINDOWS:] or samples
     exact = _openvino(model, graph.path, 0.0, "codes", "exact", threads)
@@ -123,7 +130,7 @@ def _approximate(
         return _openvino(model, path, graph.bytes_per_pixel / 2, head, precision, threads)
 
     share = agreement(exact, predictor("codes"), checked)
-    if cached and share < GOOD_AGREEMENT:
+    if cached and share < GOOD_AGREEMENT and not calibrated_on(graph, calibration):
         path = quantise(graph, calibration, reporter, replace=True)
         share = agreement(exact, predictor("codes"), checked)
     reporter.log(f"'{precision}' gives the same class as 'exact' on {share:.2%} of the pixels looked at.")

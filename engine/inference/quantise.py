@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Sequence
@@ -36,6 +37,15 @@ def cached_quantised_graph(graph: Graph) -> Path | None:
         return None
 
 
+def calibrated_on(graph: Graph, images: Sequence[Images]) -> bool:
+    """Return whether the int8 graph of an earlier run was calibrated on the same windows."""
+    try:
+        values = json.loads((_folder(graph) / "graph.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(values, dict) and values.get("calibrated_on") == _digest(images)
+
+
 def quantise(graph: Graph, images: Sequence[Images], reporter: Reporter, *, replace: bool = False) -> Path:
     """Make the int8 graph of a graph and keep it.
 
@@ -67,7 +77,8 @@ def quantise(graph: Graph, images: Sequence[Images], reporter: Reporter, *, repl
     with staged_folder(target) as folder:
         ov.save_model(quantised, folder / "graph.xml", compress_to_fp16=False)
         size = (folder / "graph.bin").stat().st_size
-        (folder / "graph.json").write_text(json.dumps({"weights_bytes": size}), encoding="utf-8")
+        values = {"weights_bytes": size, "calibrated_on": _digest(images)}
+        (folder / "graph.json").write_text(json.dumps(values), encoding="utf-8")
     return target / "graph.xml"
 
 
@@ -81,6 +92,13 @@ def agreement(exact: Predictor, other: Predictor, images: Sequence[Images]) -> f
         same += int((first == second).sum())
         total += first.size
     return same / total if total else 1.0
+
+
+def _digest(images: Sequence[Images]) -> str:
+    digest = hashlib.sha256()
+    for image in images:
+        digest.update(np.ascontiguousarray(image).tobytes())
+    return digest.hexdigest()
 
 
 def _folder(graph: Graph) -> Path:

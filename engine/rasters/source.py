@@ -155,34 +155,38 @@ class RasterSource:
         inside = window.intersection(PixelWindow(0, 0, self.height, self.width))
         return bool(inside.pixels) and (self.extent is None or self.extent.touches(inside))
 
-    def sample(self, count: int, size: int, seed: int = 0) -> list[tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]]:
+    def sample(
+        self, count: int, size: int, seed: int = 0, within: PixelWindow | None = None
+    ) -> list[tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]]:
         """Return windows spread over the raster that hold data, as far as some are found.
 
         Args:
             count: Windows wanted.
-            size: Side in pixels; less where the raster is smaller.
+            size: Side in pixels; less where there is less room.
             seed: Seed of their places.
+            within: Part of the raster to stay in; default: all of it.
 
         Returns:
             Pairs of pixels (bands, height, width) and validity (height, width); fewer than `count` where the raster
             is small or holds little data.
         """
         generator = np.random.default_rng(seed)
-        height, width = min(size, self.height), min(size, self.width)
+        frame = within or PixelWindow(0, 0, self.height, self.width)
+        height, width = min(size, frame.height), min(size, frame.width)
         places = self.extent.places(2 * count, generator) if self.extent is not None else []
         side = max(1, int(np.ceil(np.sqrt(2 * count))))
         cells = generator.permutation(side * side)
         jitter = generator.random((side * side, 2))
         for cell, (down, right) in zip(cells, jitter, strict=True):
             row, column = (int(cell) // side + down) / side, (int(cell) % side + right) / side
-            places.append((int(row * self.height), int(column * self.width)))
+            places.append((frame.row + int(row * frame.height), frame.column + int(column * frame.width)))
         found: list[tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]] = []
         seen: set[PixelWindow] = set()
         with self.reader() as reader:
             for row_, column_ in places:
                 window = PixelWindow(
-                    min(max(0, row_ - height // 2), self.height - height),
-                    min(max(0, column_ - width // 2), self.width - width),
+                    min(max(frame.row, row_ - height // 2), frame.bottom - height),
+                    min(max(frame.column, column_ - width // 2), frame.right - width),
                     height,
                     width,
                 )

@@ -13,6 +13,7 @@ from affine import Affine
 from rasterio.windows import Window
 
 from engine.errors import InputError, RequestError
+from engine.events import ConsoleReporter
 from engine.rasters.source import RasterSource
 from engine.rasters.windows import PixelWindow
 
@@ -506,3 +507,19 @@ def test_vrt_with_a_missing_file(tmp_path, reporter):
     source = RasterSource.open([path], RGB, reporter=reporter)
     with pytest.raises(InputError, match=r"gone\.tif|cannot be read"):
         read(source)
+
+
+def test_samples_stay_within_a_part(tmp_path):
+    path = tmp_path / "image.tif"
+    pixels = np.zeros((1, 200, 300), dtype=np.uint8)
+    pixels[:, 40:100, 60:180] = 7
+    profile = {"driver": "GTiff", "width": 300, "height": 200, "count": 1, "dtype": "uint8", "crs": "EPSG:2154"}
+    with rasterio.open(path, "w", **profile, transform=Affine(0.2, 0, 0, 0, -0.2, 0)) as target:
+        target.write(pixels)
+    source = RasterSource.open([str(path)], ["red"], reporter=ConsoleReporter())
+    samples = source.sample(4, 32, within=PixelWindow(40, 60, 60, 120))
+    assert samples
+    for values, valid in samples:
+        assert values.shape == (1, 32, 32)
+        assert (values == 7).all()
+        assert valid.all()
