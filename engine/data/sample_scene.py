@@ -119,7 +119,7 @@ def _write_image(scene: Scene, paths: SampleScene, width: int, height: int, repo
 
     def make(tile: tuple[int, int, int, int]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8], list[Any]]:
         image, labels = scene.paint(*tile)
-        corner = transform * Affine.translation(tile[1], tile[0])
+        corner = transform @ Affine.translation(tile[1], tile[0])
         return image, labels, [(outline["coordinates"], code) for outline, code in shapes(labels, transform=corner)]
 
     with (

@@ -6,7 +6,7 @@ imported, and names what was found.
 
 from __future__ import annotations
 
-import pickletools  # nosec B403 - lists opcodes, runs none
+import pickletools  # nosec B403 # lists opcodes, runs none
 import zipfile
 import zlib
 from pathlib import Path

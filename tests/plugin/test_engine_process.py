@@ -170,6 +170,6 @@ def test_flags_in_messages_are_named_as_the_dialog_names_them():
     text = "Check the image's empty value (--nodata), or give --weights FILE; gdal_translate -ot Byte --other."
     found = in_dialog_words(text, {"nodata": "No data value", "weights": "Weights of the named model"})
     assert found == (
-        "Check the image's empty value (\"No data value\"), or give \"Weights of the named model\"; "
+        'Check the image\'s empty value ("No data value"), or give "Weights of the named model"; '
         "gdal_translate -ot Byte --other."
     )

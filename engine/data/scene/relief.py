@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,8 @@ SUN_AZIMUTH = math.radians(152.0)
 SUN_ELEVATION = math.radians(48.0)
 ROOF_SLOPE = 0.55
 """Rise of a gabled roof per metre."""
+# rasterio silences a warning of its own in a way that holds for one thread at a time
+_RASTERIZE = threading.Lock()
 _WALL = 0.8
 """Rise per metre that no roof has."""
 
@@ -61,12 +64,13 @@ def things_at(ground: Ground, placed: PlacedThings) -> Numbers:
     west, south, east, north = ground.bounds
     numbers = np.sort(placed.tree.query(shapely.box(west, south, east, north)))
     transform = Affine(ground.cell, 0, west, 0, -ground.cell, north)
-    burned: Numbers = rasterize(
-        zip(placed.polygons[numbers], numbers.tolist(), strict=True),
-        out_shape=(len(ground.y), len(ground.x)),
-        transform=transform,
-        dtype=np.int32,
-    )
+    with _RASTERIZE:
+        burned: Numbers = rasterize(
+            zip(placed.polygons[numbers], numbers.tolist(), strict=True),
+            out_shape=(len(ground.y), len(ground.x)),
+            transform=transform,
+            dtype=np.int32,
+        )
     return burned
 
 
