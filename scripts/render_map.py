@@ -131,38 +131,42 @@ def codes_in(path: str) -> list[int]:
 
 
 def compose(image: Any, landcover: Any, title: str) -> Any:
-    """Return the page: both maps side by side over the land cover's extent, legend at the right."""
+    """Return the page: both maps over the land cover's extent, beside or below each other, legend at the right."""
     extent = landcover.extent()
-    height = min(max(MAP * extent.height() / extent.width(), 0.45 * MAP), 1.4 * MAP)
+    ratio = min(max(extent.height() / extent.width(), 0.2), 1.4)
+    stacked = ratio < 0.62
+    width = 1.6 * MAP if stacked else MAP
+    height = width * ratio
+    right, down = (0.0, height + HEAD / 2) if stacked else (width + GAP, 0.0)
     rows = len(landcover.renderer().classes())
-    page_height = EDGE + HEAD + max(height, 12.0 + 6.2 * rows) + FOOT + EDGE / 2
+    page_width = 2 * EDGE + right + width + GAP + LEGEND
+    page_height = EDGE + HEAD + max(down + height, 12.0 + 6.2 * rows) + FOOT + EDGE / 2
     QgsProject.instance().setCrs(landcover.crs())
     layout = QgsPrintLayout(QgsProject.instance())
     layout.initializeDefaults()
-    page_width = 2 * EDGE + 2 * MAP + 2 * GAP + LEGEND
     layout.pageCollection().page(0).setPageSize(QgsLayoutSize(page_width, page_height))
     add_text(layout, title, EDGE, EDGE - 2, page_width - 2 * EDGE, 17, bold=True)
     top = EDGE + HEAD
-    first = add_map(layout, [image], landcover, EDGE, top, height)
-    add_map(layout, [landcover], landcover, EDGE + MAP + GAP, top, height)
-    add_text(layout, "Aerial image", EDGE, top - 6.5, MAP, 10)
-    add_text(layout, "Land cover", EDGE + MAP + GAP, top - 6.5, MAP, 10)
-    add_legend(layout, landcover, EDGE + 2 * MAP + 2 * GAP, top - 2)
-    add_scale_bar(layout, first, EDGE, top + height + 2)
+    places = ((image, "Aerial image", EDGE, top), (landcover, "Land cover", EDGE + right, top + down))
+    for layer, text, left, upper in places:
+        add_text(layout, text, left, upper - 6.5, width, 10)
+        shown = add_map(layout, layer, landcover.extent(), left, upper, width, height)
+    add_legend(layout, landcover, EDGE + right + width + GAP, top - 2)
+    add_scale_bar(layout, shown, EDGE, top + down + height + 2)
     layout.refresh()
     return layout
 
 
-def add_map(layout: Any, layers: list[Any], landcover: Any, left: float, top: float, height: float) -> Any:
-    """Add a framed map that shows the land cover's whole extent."""
+def add_map(layout: Any, layer: Any, extent: Any, left: float, top: float, width: float, height: float) -> Any:
+    """Add a framed map of one layer that shows the whole extent."""
     item = QgsLayoutItemMap(layout)
     item.setFrameEnabled(True)
-    item.setCrs(landcover.crs())
-    item.setLayers(layers)
+    item.setCrs(QgsProject.instance().crs())
+    item.setLayers([layer])
     layout.addLayoutItem(item)
     item.attemptMove(QgsLayoutPoint(left, top))
-    item.attemptResize(QgsLayoutSize(MAP, height))
-    item.setExtent(filled(landcover.extent(), height / MAP))
+    item.attemptResize(QgsLayoutSize(width, height))
+    item.setExtent(filled(extent, height / width))
     return item
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+
 import numpy as np
 import pytest
 import rasterio
 from rasterio.transform import from_origin
 
+from engine.data.sample_scene import write_sample_scene
+from engine.nomenclature import load_nomenclature
 from scripts import demo
 
 
@@ -48,3 +52,23 @@ def test_wrong_arguments_end_in_one_sentence(tmp_path, image, model, message):
     with pytest.raises(demo.DemoError, match=message):
         demo.run(tmp_path / image, tmp_path / model if model else None, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_qgis_draws_the_map_in_the_classes_colours(tmp_path):
+    if subprocess.run(["/usr/bin/python3", "-c", "import qgis.core"], capture_output=True, check=False).returncode:
+        pytest.skip("the system's Python has no PyQGIS")
+    scene = write_sample_scene(tmp_path, width=160, height=120)
+    demo.draw_map(scene.image, scene.labels, tmp_path / "map.png", "A map")
+    with rasterio.open(tmp_path / "map.png") as file:
+        pixels = file.read([1, 2, 3]).reshape(3, -1).T
+    with rasterio.open(scene.labels) as file:
+        labels = file.read(1)
+    codes, counts = np.unique(labels, return_counts=True)
+    drawn = {tuple(color) for color in np.unique(pixels, axis=0).tolist()}
+    common = set(codes[counts > 200].tolist())
+    assert common
+    for item in load_nomenclature("flair").classes:
+        if item.code in common:
+            assert item.rgb in drawn, item.name
+    with pytest.raises(demo.DemoError, match="could not be drawn"):
+        demo.draw_map(scene.image, tmp_path / "missing.tif", tmp_path / "other.png", "A map")
