@@ -93,7 +93,7 @@ def material(session_folder):
         if not (session_folder / "complete").exists():
             made.cache.mkdir(exist_ok=True)
             done = subprocess.run(
-                [sys.executable, "-m", "tests.end_to_end.make_material", str(session_folder)],
+                [sys.executable, "-m", "tests.end_to_end.make_material", "scene", str(session_folder)],
                 env=engine_environment(made.cache),
                 cwd=ROOT,
                 capture_output=True,

@@ -1,7 +1,7 @@
-"""Makes what the tests share: a scene, a model that was really trained on it, and the model's cached graph.
+"""Makes what the tests share: scenes, models that were really trained, and their cached graphs.
 
-Run in a process of its own, so that torch does not stay in the memory of the tests:
-`python -m tests.end_to_end.make_material FOLDER`, with `FLAIR_CACHE_DIR` set.
+Run in a process of its own, so that torch does not stay in the memory of the tests, with `FLAIR_CACHE_DIR` set:
+`python -m tests.end_to_end.make_material scene FOLDER` or `... train IMAGE LABELS OUTPUT STEPS`.
 """
 
 from __future__ import annotations
@@ -18,12 +18,18 @@ from engine.training.simple import train_simple
 SIZE = (768, 512)
 
 
-def main(folder: Path) -> None:
+def make_scene(folder: Path) -> None:
     scene = write_sample_scene(folder / "scene", width=SIZE[0], height=SIZE[1], seed=5)
-    model = folder / "small.safetensors"
-    train_simple(scene.image, scene.labels, model, encoder="resnet18", steps=70, batch_size=4, crop=128)
-    export_graph(resolve_model(str(model), None), ConsoleReporter())
+    train(scene.image, scene.labels, folder / "small.safetensors", 70)
+
+
+def train(image: Path, labels: Path, output: Path, steps: int) -> None:
+    train_simple(image, labels, output, encoder="resnet18", steps=steps, batch_size=4, crop=128)
+    export_graph(resolve_model(str(output), None), ConsoleReporter())
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    if sys.argv[1] == "scene":
+        make_scene(Path(sys.argv[2]))
+    else:
+        train(Path(sys.argv[2]), Path(sys.argv[3]), Path(sys.argv[4]), int(sys.argv[5]))
