@@ -32,7 +32,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PLUGIN = "flair_land_cover"
 SIZE = (2560, 1280)
 SEED = 3
-STEPS, TRAINING_SECONDS = 450, 180.0
+STEPS, TRAINING_SECONDS = 450, 210.0
 
 
 def main() -> int:
