@@ -102,12 +102,14 @@ class Pipeline:
             Cancelled: `cancelled` was set.
             EngineError: A tile could not be read, predicted or stored.
         """
-        progress = _Progress(self._area.window.pixels, start, end, self._reporter)
+        # Only what may hold data counts: of a sparse raster the rest is most of it, and takes no time.
+        tiles = [tile for tile in self._plan if self._may_hold_data(tile)]
+        progress = _Progress(sum(tile.core.pixels for tile in tiles), start, end, self._reporter)
         readers = ThreadPoolExecutor(READERS, thread_name_prefix="read")
         writer = ThreadPoolExecutor(1, thread_name_prefix="write")
         writes: deque[Future[None]] = deque()
         try:
-            for batch in self._batches(readers, progress):
+            for batch in self._batches(tiles, readers, progress):
                 for item, arrays in zip(batch, self._predict(batch), strict=True):
                     writes.append(writer.submit(self._store.write, self._placed(item.tile), arrays))
                     progress.computed += self._plan.window_pixels
@@ -122,9 +124,11 @@ class Pipeline:
             for reader in self._readers:
                 reader.close()
 
-    def _batches(self, readers: ThreadPoolExecutor, progress: _Progress) -> Iterator[list[LoadedTile]]:
+    def _batches(
+        self, tiles: Sequence[Tile], readers: ThreadPoolExecutor, progress: _Progress
+    ) -> Iterator[list[LoadedTile]]:
         batch: list[LoadedTile] = []
-        for loaded in self._loaded(readers, progress):
+        for loaded in self._loaded(tiles, readers, progress):
             batch.append(loaded)
             if len(batch) == self._batch_size:
                 yield batch
@@ -132,18 +136,18 @@ class Pipeline:
         if batch:
             yield batch
 
-    def _loaded(self, readers: ThreadPoolExecutor, progress: _Progress) -> Iterator[LoadedTile]:
+    def _loaded(self, tiles: Sequence[Tile], readers: ThreadPoolExecutor, progress: _Progress) -> Iterator[LoadedTile]:
         """Yield the tiles that hold data, read ahead by a few."""
         pending: deque[tuple[Tile, Future[LoadedTile | None]]] = deque()
-        tiles = iter(self._plan)
+        coming = iter(tiles)
         done = self._store.done
         more = True
         while more or pending:
             while more and len(pending) <= self._batch_size:
-                tile = next(tiles, None)
+                tile = next(coming, None)
                 if tile is None:
                     more = False
-                elif self._placed(tile) in done or not self._may_hold_data(tile):
+                elif self._placed(tile) in done:
                     progress.advance(tile.core.pixels)
                 else:
                     pending.append((tile, readers.submit(self._load, tile)))
