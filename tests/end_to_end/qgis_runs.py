@@ -69,6 +69,7 @@ class Qgis:
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.profile = self.folder / "profile"
+        self.temporary = self.folder / "tmp"
         self.cache = cache
         self.python = python
         if plugin is not None:
@@ -80,12 +81,14 @@ class Qgis:
         kept = {key: value for key, value in os.environ.items() if key not in dropped}
         home = self.folder / "home"
         home.mkdir(mode=0o700, exist_ok=True)
+        self.temporary.mkdir(exist_ok=True)
         return {
             **kept,
             **({} if self.python is None else {"FLAIR_ENGINE_PYTHON": str(self.python)}),
             "LC_ALL": "C.UTF-8",
             "HOME": str(home),
             "XDG_RUNTIME_DIR": str(home),
+            "TMPDIR": str(self.temporary),
             "QT_QPA_PLATFORM": "offscreen",
             "QGIS_CUSTOM_CONFIG_PATH": str(self.profile),
             "QGIS_PLUGINPATH": str(self.folder / "plugins"),

@@ -28,8 +28,14 @@ def assert_kept_for_later(output):
     assert names_in(output.parent) == [f".{output.name}.flair-work"]
 
 
-def test_interrupt(running):
+def temporary_files(qgis):
+    return [name for name in names_in(qgis.temporary) if name.startswith("flair_")]
+
+
+def test_interrupt(qgis, running):
     run, output = running
+    before = temporary_files(qgis)
+    assert before
     began = run.send(signal.SIGINT)
     code = run.wait(20)
     seconds = time.monotonic() - began
@@ -40,6 +46,7 @@ def test_interrupt(running):
     assert "Cancelled" in run.stderr
     assert "Traceback" not in run.stdout + run.stderr
     assert_kept_for_later(output)
+    assert len(temporary_files(qgis)) < len(before)
 
 
 def test_killed_qgis_leaves_no_engine(running):
