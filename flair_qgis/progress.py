@@ -11,6 +11,8 @@ from qgis.PyQt.QtCore import QCoreApplication, QThread
 from .i18n import tr
 
 BEAT = 0.3
+TEXT_SECONDS = 1.0
+TEXT_SHARE = 0.02
 
 
 class Progress:
@@ -30,6 +32,8 @@ class Progress:
         self._start, self._end = start, end
         self._value = start
         self._text = ""
+        self._began = time.monotonic()
+        self._told = -TEXT_SECONDS
         self._last = 0.0
         self._stepped = False
 
@@ -45,7 +49,11 @@ class Progress:
         self._set(self._value)
         left = "" if eta is None or fraction >= 1 else tr("{duration} left").format(duration=duration(eta))
         shown = ", ".join(part for part in (text, left) if part)
-        if shown and shown != self._text:
+        now = time.monotonic()
+        # Each text becomes a line of the log: the longer a run, the fewer of them.
+        due = now - self._told >= max(TEXT_SECONDS, TEXT_SHARE * (now - self._began))
+        if shown and shown != self._text and (due or fraction >= 1):
+            self._told = now
             self._text = shown
             self._feedback.setProgressText(shown)
 
