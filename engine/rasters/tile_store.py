@@ -33,7 +33,7 @@ from engine.rasters.tile_file import block_side, count_codes, encode_tile, write
 from engine.rasters.virtual_raster import Layer, OutputGrid, PlacedFile, write_vrt
 from engine.rasters.windows import PixelWindow
 
-__all__ = ["TileStore", "OutputGrid", "Layer", "class_counts", "work_folder"]
+__all__ = ["TileStore", "OutputGrid", "Layer", "work_folder"]
 
 CLASSES = "classes"
 _SUFFIX = ".flair-work"
@@ -272,11 +272,6 @@ class TileStore:
             if len(content) != size or zlib.crc32(content) != crc:
                 return False
         return True
-
-
-def class_counts(store: TileStore) -> dict[int, int]:
-    """Return the pixels by class code of a store, nodata left out; see `TileStore.counts`."""
-    return store.counts()
 
 
 def _locked(folder: Path) -> filelock.BaseFileLock:

@@ -11,7 +11,7 @@ from affine import Affine
 
 from engine.errors import OutputError
 from engine.rasters.percent_raster import confidence_layer, probabilities_layer
-from engine.rasters.tile_store import class_counts, work_folder
+from engine.rasters.tile_store import work_folder
 from engine.rasters.windows import PixelWindow
 from tests.engine.rasters.stored_tiles import (
     CLASSES,
@@ -119,7 +119,7 @@ def test_a_later_run_goes_on_and_knows_the_counts(output):
     image[50:, :50] = 0
     np.testing.assert_array_equal(read(store.mosaic("classes"))[0], image)
     codes, pixels = np.unique(image[image > 0], return_counts=True)
-    assert class_counts(store) == dict(zip(codes.tolist(), pixels.tolist(), strict=True))
+    assert store.counts() == dict(zip(codes.tolist(), pixels.tolist(), strict=True))
     store.close()
 
 
