@@ -24,6 +24,7 @@ from engine.requests import COMMANDS, Request, parse_request
 from engine.runner import run, watch_stdin
 
 MAX_REQUEST_BYTES = 10_000_000
+PATH_LISTS = {"input", "image", "labels"}
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -141,8 +142,10 @@ def _parser() -> argparse.ArgumentParser:
             name, help=summary, description=summary, argument_default=argparse.SUPPRESS, allow_abbrev=False
         )
         command.add_argument("--config", default=None, metavar="FILE.yaml", help="Options from a file; others win.")
-        for key, field in request.model_fields.items():
-            _add_option(command, request, key, field)
+        # A request's own options come before those it shares with others.
+        fields = request.model_fields
+        for key in sorted(fields, key=lambda item: item not in request.__annotations__):
+            _add_option(command, request, key, fields[key])
     return parser
 
 
@@ -153,7 +156,8 @@ def _add_option(parser: argparse.ArgumentParser, request: type[Request], key: st
     if kind is bool:
         parser.add_argument(flag, dest=key, action=argparse.BooleanOptionalAction, help=text)
     elif typing.get_origin(kind) is list:
-        parser.add_argument(flag, dest=key, nargs="+", metavar="FILE", help=text)
+        metavar = "FILE" if key in PATH_LISTS else key.upper()
+        parser.add_argument(flag, dest=key, nargs="+", metavar=metavar, help=text)
     elif typing.get_origin(kind) is Literal:
         parser.add_argument(flag, dest=key, choices=typing.get_args(kind), help=text)
     elif key == "model" and request.__name__ == "ModelsRequest":
@@ -167,6 +171,6 @@ def _plain_type(annotation: Any) -> Any:
     if typing.get_origin(annotation) is typing.Annotated:
         return _plain_type(typing.get_args(annotation)[0])
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
-        inner = [item for item in typing.get_args(annotation) if item is not type(None)]
-        return _plain_type(inner[0])
+        inner = [_plain_type(item) for item in typing.get_args(annotation) if item is not type(None)]
+        return inner[0] if len(inner) == 1 else str
     return annotation

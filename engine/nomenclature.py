@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,11 @@ from engine.resources import RESOURCES
 
 NODATA = 0
 IGNORE_INDEX = 255
+# For classes without a colour: Paul Tol's "muted" and "bright" qualitative schemes, told apart by the colour-blind.
+SPARE_COLORS = (
+    "#cc6677", "#332288", "#ddcc77", "#117733", "#88ccee", "#882255", "#44aa99", "#999933", "#aa4499",
+    "#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bbbbbb",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -161,3 +167,39 @@ def load_nomenclature(name: str = "flair") -> Nomenclature:
         known = sorted(item.stem for item in path.parent.glob("*.yaml"))
         raise ModelError(f"There is no nomenclature '{name}'.", f"Known ones: {', '.join(known)}.")
     return Nomenclature.from_dict(yaml.safe_load(path.read_text(encoding="utf-8")))
+
+
+def resolve_nomenclature(text: str) -> Nomenclature:
+    """Return a nomenclature by its name or from a YAML file of a user's own.
+
+    Such a file lists classes, each with a code and a name; colours may be left out:
+
+        name: my town
+        classes:
+          - {code: 1, name: roof, color: "#cc0000"}
+          - {code: 2, name: garden}
+
+    Args:
+        text: Name of one that ships with the project, or path of a `.yaml` or `.yml` file.
+
+    Raises:
+        ModelError: There is none of that name, or the file is not readable.
+    """
+    path = Path(text).expanduser()
+    if path.suffix.lower() not in (".yaml", ".yml"):
+        return load_nomenclature(text)
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ModelError(f"The nomenclature '{path}' cannot be read: {error.strerror}.", "Check the path.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ModelError(f"'{path}' is not valid YAML: {' '.join(str(error).split())}.") from error
+    if not isinstance(values, dict) or not isinstance(values.get("classes"), list):
+        raise ModelError(
+            f"'{path}' lists no classes.", "Write 'classes:' and below it lines such as '- {code: 1, name: roof}'."
+        )
+    classes = [
+        {"color": SPARE_COLORS[index % len(SPARE_COLORS)], **item} if isinstance(item, dict) else item
+        for index, item in enumerate(values["classes"])
+    ]
+    return Nomenclature.from_dict({"name": values.get("name", path.stem), "classes": classes})

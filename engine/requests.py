@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from engine.errors import RequestError
+from engine.recipe import RecipeOptions
 
 
 def _as_list(value: Any) -> Any:
@@ -31,8 +32,16 @@ def _as_bands(value: Any) -> Any:
     return pairs
 
 
+def _as_words(value: Any) -> Any:
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    return value.replace(",", " ").split() if isinstance(value, str) else value
+
+
 BandNumbers = Annotated[dict[str, Annotated[int, Field(ge=1)]], BeforeValidator(_as_bands)]
 Paths = Annotated[list[str], BeforeValidator(_as_list), Field(min_length=1)]
+Words = Annotated[list[str], BeforeValidator(_as_words), Field(min_length=1)]
+Codes = Annotated[list[Annotated[int, Field(ge=0, le=255)]], BeforeValidator(_as_words)]
 
 
 class Request(BaseModel):
@@ -101,6 +110,92 @@ class ClassifyRequest(Request):
         return self
 
 
+class ExtractPatchesRequest(Request):
+    """Cut an image and its labels into a data set of patches to learn from."""
+
+    image: Paths = Field(description="Image file; several make one mosaic.")
+    labels: Paths = Field(description="Polygons with a class field, or a raster of class codes; several are united.")
+    output: str = Field(description="Folder of the data set to write.")
+    label_layer: str | None = Field(None, description="Layer of the polygon file; default: its first with polygons.")
+    class_field: str | None = Field(
+        None, description="Field of the polygons that holds the class; default: 'code' or 'class'."
+    )
+    classes: str | None = Field(
+        None,
+        description="Your class names or codes, each with a code or name of the nomenclature, such as Wald=7,Haus=1, "
+        "or a YAML file of such pairs; 0 leaves a class out. Default: codes or names of the nomenclature itself.",
+    )
+    nomenclature: str = Field("flair", description="Name of a nomenclature, or a YAML file with classes of your own.")
+    bands: BandNumbers | None = Field(
+        None, description="Band numbers by name, such as red=1,green=2,blue=3,infrared=4; default: told by the file."
+    )
+    area: str | None = Field(None, description="Vector file whose polygons bound the part to cut patches from.")
+    area_layer: str | None = Field(None, description="Layer of the vector file; default: its first.")
+    patch_size: int = Field(512, ge=64, le=4096, multiple_of=32, description="Side of a patch in pixels.")
+    overlap: int = Field(0, ge=0, description="Pixels that neighbouring patches share.")
+    labelled: float = Field(
+        0.1, ge=0, le=1, allow_inf_nan=False, description="Least share of labelled pixels for a patch to be kept."
+    )
+    val_share: float = Field(0.15, ge=0, lt=1, allow_inf_nan=False, description="Share of patches for validation.")
+    test_share: float = Field(0.15, ge=0, lt=1, allow_inf_nan=False, description="Share of patches for testing.")
+    block: int | None = Field(
+        None, ge=1, description="Side, in patches, of the blocks that are split as a whole; default: by the area."
+    )
+    seed: int = Field(0, ge=0, description="Seed of the split.")
+    crs: str | None = Field(None, description="CRS of an image that carries none, such as EPSG:2154.")
+    ground_sampling_distance: float | None = Field(
+        None,
+        gt=0,
+        allow_inf_nan=False,
+        description="Ground sampling distance of the image in metres, where the file does not tell.",
+    )
+    nodata: float | None = Field(None, description="Image value that means no data; default: told by the file.")
+    overwrite: bool = Field(False, description="Replace an existing data set once the new one is complete.")
+    resume: bool = Field(True, description="Go on with an interrupted run of the same request.")
+
+    @model_validator(mode="after")
+    def _check(self) -> ExtractPatchesRequest:
+        if self.val_share + self.test_share >= 1:
+            raise ValueError("val_share and test_share leave nothing to learn from")
+        if self.overlap >= self.patch_size:
+            raise ValueError("overlap must be less than patch_size")
+        return self
+
+
+class TrainRequest(RecipeOptions, Request):
+    """Train a network on a data set of patches and write a model file."""
+
+    data: str = Field(description="Folder of a data set, its dataset.yaml, or a folder with train.csv and val.csv.")
+    root: str | None = Field(None, description="Folder that the paths in the CSV files start from; default: theirs.")
+    output: str = Field(description="Model file to write (.safetensors).")
+    preset: str = Field("fine-tune", description="Recipe: fine-tune, quick, flair-inc, flair-2, or a YAML file.")
+    start_from: str | None = Field(None, description="Model file, checkpoint or catalogue name whose weights to adapt.")
+    weights: str | None = Field(None, description="Checkpoint on disk, when start_from names a catalogue model.")
+    bands: Words | None = Field(None, description="Bands to learn from, such as red,green,blue; default: all.")
+    ignore: Codes | None = Field(
+        None, description="Codes of labels never learnt nor scored, such as 0,19; default: told by the data set."
+    )
+    device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto, cpu, cuda, cuda:N or mps.")
+    devices: int = Field(1, ge=1, le=1024, description="Devices (on a CPU: processes) of each machine to train on.")
+    nodes: int = Field(1, ge=1, description="Machines to train on; started by torchrun or SLURM.")
+    workers: int | None = Field(None, ge=0, le=256, description="Processes that read patches; default: by the device.")
+    threads: int | None = Field(None, ge=1, description="CPU threads; default: all cores.")
+    seed: int = Field(0, ge=0, le=2**31 - 1, description="Seed of weights, sampling and augmentation.")
+    name: str | None = Field(None, description="Name of the model; default: that of its file.")
+    licence: str = Field("", description="Licence of the model, written into its file.")
+    report: str | None = Field(None, description="Report to write (.html); default: beside the model file.")
+    overwrite: bool = Field(False, description="Replace an existing model file once the new one is complete.")
+    resume: bool = Field(True, description="Go on with an interrupted run of the same request.")
+
+    @model_validator(mode="after")
+    def _check(self) -> TrainRequest:
+        if not self.output.lower().endswith(".safetensors"):
+            raise ValueError("the output must end in .safetensors")
+        if self.report and not self.report.lower().endswith((".html", ".htm")):
+            raise ValueError("report must end in .html")
+        return self
+
+
 class ModelsRequest(Request):
     """List the models of the catalogue, or describe a model file."""
 
@@ -112,6 +207,8 @@ class DiagnosticsRequest(Request):
 
 
 COMMANDS: dict[str, type[Request]] = {
+    "extract-patches": ExtractPatchesRequest,
+    "train": TrainRequest,
     "classify": ClassifyRequest,
     "models": ModelsRequest,
     "diagnostics": DiagnosticsRequest,

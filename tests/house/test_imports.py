@@ -14,11 +14,14 @@ ROOMS = {
     "models": set(),
     "data": set(),
     "inference": {"rasters", "models", "data"},
-    "training": {"rasters", "models", "data"},
-    "commands": {"rasters", "models", "data", "inference", "training"},
+    "evaluation": set(),
+    "reports": set(),
+    "extraction": {"rasters", "data"},
+    "training": {"rasters", "models", "data", "evaluation"},
+    "commands": {"rasters", "models", "data", "inference", "evaluation", "reports", "extraction", "training"},
 }
 """Which rooms each room may know."""
-SHARED = {"errors", "events", "nomenclature", "requests", "resources"}
+SHARED = {"errors", "events", "nomenclature", "recipe", "requests", "resources"}
 """Modules that every room may know, and that know no room."""
 ENTRANCES = {"__main__", "cli", "runner"}
 

@@ -1,0 +1,150 @@
+"""`dataset.yaml`: what a data set of patches says of itself."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from engine.errors import InputError, ModelError
+from engine.nomenclature import Nomenclature
+
+FORMAT = 1
+FILE_NAME = "dataset.yaml"
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class BandStatistics:
+    """A band of all images of a data set.
+
+    Args:
+        name: red, green, blue, infrared, elevation or another name.
+        mean: Mean of the raw values of the training images.
+        std: Standard deviation of the raw values of the training images, over 0.
+        minimum: Least raw value that makes sense.
+        maximum: Greatest raw value that makes sense.
+    """
+
+    name: str
+    mean: float
+    std: float
+    minimum: float = 0.0
+    maximum: float = 255.0
+
+
+@dataclass(frozen=True)
+class DatasetFile:
+    """The content of a `dataset.yaml`.
+
+    Args:
+        name: Name shown to people.
+        bands: Bands in the order of the image files.
+        nomenclature: Classes whose codes the masks hold.
+        ground_sampling_distance: Metres on the ground per pixel; None where it is not known.
+        patch_size: Side of a patch in pixels.
+        ignored: Codes in the masks that are never learnt nor scored.
+        pixels: Pixels by split (`train`, `val`, `test`) and class code.
+        patches: Patches by split.
+        source: Where it comes from: names of images and labels, options, versions.
+    """
+
+    name: str
+    bands: tuple[BandStatistics, ...]
+    nomenclature: Nomenclature
+    ground_sampling_distance: float | None
+    patch_size: int
+    ignored: tuple[int, ...] = (0,)
+    pixels: dict[str, dict[int, int]] = field(default_factory=dict)
+    patches: dict[str, int] = field(default_factory=dict)
+    source: dict[str, Any] = field(default_factory=dict)
+
+    def to_yaml(self) -> str:
+        """Return the text of the file."""
+        return yaml.safe_dump(
+            {
+                "format": FORMAT,
+                "name": self.name,
+                "ground_sampling_distance": self.ground_sampling_distance,
+                "patch_size": self.patch_size,
+                "bands": [vars(band) for band in self.bands],
+                "ignored": list(self.ignored),
+                "patches": self.patches,
+                "pixels": self.pixels,
+                "source": self.source,
+                "nomenclature": self.nomenclature.to_dict(),
+            },
+            sort_keys=False,
+            allow_unicode=True,
+            width=120,
+        )
+
+    @staticmethod
+    def read(path: Path) -> DatasetFile:
+        """Read a `dataset.yaml`.
+
+        Raises:
+            InputError: It is missing, no such file, of a later format, or holds values that make no sense.
+        """
+        try:
+            values = yaml.safe_load(path.read_text(encoding="utf-8"))
+            if values["format"] > FORMAT:
+                raise InputError(
+                    f"'{path}' has format {values['format']}; this version reads up to {FORMAT}.", "Update the plugin."
+                )
+            bands = tuple(
+                BandStatistics(
+                    str(item["name"]),
+                    float(item["mean"]),
+                    float(item["std"]),
+                    float(item.get("minimum", 0.0)),
+                    float(item.get("maximum", 255.0)),
+                )
+                for item in values["bands"]
+            )
+            distance = values.get("ground_sampling_distance")
+            read = DatasetFile(
+                name=str(values["name"]),
+                bands=bands,
+                nomenclature=Nomenclature.from_dict(values["nomenclature"]),
+                ground_sampling_distance=None if distance is None else float(distance),
+                patch_size=int(values["patch_size"]),
+                ignored=tuple(int(code) for code in values.get("ignored", [0])),
+                pixels={
+                    str(split): {int(code): int(count) for code, count in counts.items()}
+                    for split, counts in (values.get("pixels") or {}).items()
+                },
+                patches={str(split): int(count) for split, count in (values.get("patches") or {}).items()},
+                source=dict(values.get("source") or {}),
+            )
+        except OSError as error:
+            raise InputError(f"The data set '{path}' cannot be read: {error.strerror}.", "Check the path.") from error
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise InputError(f"'{path}' is not valid YAML: {' '.join(str(error).split())}.") from error
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError, ModelError) as error:
+            raise InputError(
+                f"'{path}' does not describe a data set: {error!r}.", "Extract the patches again."
+            ) from error
+        read.check(path)
+        return read
+
+    def check(self, path: Path) -> None:
+        """Check that the values make sense together.
+
+        Raises:
+            InputError: They do not.
+        """
+        names = [band.name for band in self.bands]
+        if not names or len(set(names)) != len(names):
+            raise InputError(f"'{path}' needs bands with different names, not {names}.")
+        for band in self.bands:
+            if not (math.isfinite(band.mean) and math.isfinite(band.std) and band.std > 0):
+                raise InputError(
+                    f"'{path}': mean {band.mean} and deviation {band.std} of '{band.name}' are not usable."
+                )
+        distance = self.ground_sampling_distance
+        if distance is not None and not (math.isfinite(distance) and distance > 0):
+            raise InputError(f"'{path}': a ground sampling distance of {distance} m is not usable.")

@@ -1,0 +1,1 @@
+"""Confusion matrices and the figures derived from them."""

@@ -1,0 +1,1 @@
+"""From imagery and labels to a data set of patches."""

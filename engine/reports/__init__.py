@@ -1,0 +1,1 @@
+"""Reports that open in any browser and in QGIS."""
