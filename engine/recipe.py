@@ -82,7 +82,7 @@ class Recipe(BaseModel):
 
 def _optional(field: FieldInfo) -> tuple[Any, Any]:
     parts = (field.annotation, *field.metadata)
-    kind = Annotated[parts] if field.metadata else field.annotation
+    kind: Any = Annotated[parts] if field.metadata else field.annotation
     return kind | None, Field(None, description=f"{field.description} Default: the preset's.")
 
 
