@@ -47,7 +47,8 @@ class ConfusionMatrix:
     @property
     def counts(self) -> Counts:
         """The matrix, int64 of shape (K + 1, K + 1); a copy."""
-        return self._counts.copy()
+        counts: Counts = self._counts.copy()
+        return counts
 
     def add_codes(self, truth: npt.NDArray[np.uint8], predicted: npt.NDArray[np.uint8]) -> None:
         """Count pixels of two class rasters.

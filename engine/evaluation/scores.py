@@ -169,7 +169,7 @@ def _kappa(counts: Counts) -> float:
     shares = counts / max(int(counts.sum()), 1)
     expected = float(shares.sum(axis=1) @ shares.sum(axis=0))
     observed = float(np.trace(shares))
-    return (observed - expected) / (1 - expected) if 0 < expected < 1 or (expected == 0 and counts.any()) else math.nan
+    return (observed - expected) / (1 - expected) if counts.any() and expected < 1 else math.nan
 
 
 def _without_nan(values: dict[str, Any]) -> dict[str, Any]:
