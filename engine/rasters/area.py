@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -19,10 +18,18 @@ from affine import Affine
 from rasterio.crs import CRS
 from rasterio.errors import CRSError
 from rasterio.features import rasterize
-from rasterio.warp import transform as warp_transform
 from rasterio.warp import transform_bounds
 
 from engine.errors import InputError, RequestError
+from engine.rasters.polygons import (
+    VECTOR_ERRORS,
+    choose_layer,
+    footprint,
+    layer_crs,
+    not_a_vector_file,
+    reproject,
+    valid_parts,
+)
 from engine.rasters.raster_file import GDAL_ERRORS
 from engine.rasters.source import RasterSource
 from engine.rasters.windows import PixelWindow
@@ -57,7 +64,7 @@ class AreaOfInterest:
             inside[target] = True
             return inside
         # A pixel more around, so that clipping never touches a pixel of the window.
-        frame = _footprint(self.transform, part.expanded(1))
+        frame = footprint(self.transform, part.expanded(1))
         shapes = [self.geometry[int(index)] for index in self._tree.query(frame, predicate="intersects")]
         shapes = [shape for shape in shapely.intersection(shapes, frame) if not shape.is_empty] if shapes else []
         if shapes:
@@ -72,7 +79,7 @@ class AreaOfInterest:
         part = self.window.intersection(window)
         if not part.pixels or self.geometry is None:
             return bool(part.pixels)
-        return len(self._tree.query(_footprint(self.transform, part), predicate="intersects")) > 0
+        return len(self._tree.query(footprint(self.transform, part), predicate="intersects")) > 0
 
     def fingerprint(self) -> dict[str, Any]:
         """Return what identifies the area, as JSON values."""
@@ -137,7 +144,7 @@ def area_from_polygons(path: str, layer: str | None, source: RasterSource) -> Ar
     """
     shapes, crs = _read_polygons(path, layer)
     if crs is not None and source.crs is not None and crs != source.crs:
-        shapes = _reproject(shapes, crs, source.crs, path)
+        shapes, _ = valid_parts(reproject(shapes, crs, source.crs, path))
     return _area(tuple(shapes), source, f"The area in '{Path(path).name}'")
 
 
@@ -157,62 +164,22 @@ def _parse_extent(text: str) -> tuple[float, float, float, float, CRS | None]:
 
 
 def _read_polygons(path: str, layer: str | None) -> tuple[list[Any], CRS | None]:
-    if not path.startswith("/vsi") and not Path(path).exists():
-        raise InputError(f"There is no file '{path}'.", "Check the path of the area.")
+    chosen = choose_layer(path, layer, "the area")
     try:
-        kinds = {str(name): str(kind) for name, kind in pyogrio.list_layers(path)}
-        if layer is not None and layer not in kinds:
-            raise InputError(f"'{path}' has no layer '{layer}'.", f"It has: {', '.join(kinds) or 'none'}.")
-        if not kinds:
-            raise InputError(f"'{path}' has no layers.", "Choose a vector file with polygons.")
-        likely = [name for name, kind in kinds.items() if "Polygon" in kind or "Surface" in kind]
-        chosen = layer or (likely or list(kinds))[0]
         meta, _, geometries, _ = pyogrio.raw.read(path, layer=chosen, columns=[], force_2d=True)
-    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
-        raise InputError(
-            f"'{path}' is not a vector file that can be read.", "Choose a GeoPackage, Shapefile or GeoJSON of polygons."
-        ) from error
+    except VECTOR_ERRORS as error:
+        raise not_a_vector_file(path) from error
     if geometries is None or len(geometries) == 0:
         raise InputError(f"The layer '{chosen}' of '{path}' is empty.", "Draw a polygon in it, or choose another one.")
-    shapes = _polygons(shapely.from_wkb(geometries, on_invalid="ignore"))
+    shapes, _ = valid_parts(shapely.from_wkb(geometries, on_invalid="ignore"))
     if not shapes:
         raise InputError(f"The layer '{chosen}' of '{path}' holds no polygons.", "Choose a layer of polygons.")
-    try:
-        return shapes, CRS.from_user_input(meta["crs"]) if meta.get("crs") else None
-    except CRSError as error:
-        raise InputError(f"The CRS of '{path}' is not known.", "Set the layer's CRS, in QGIS for example.") from error
-
-
-def _polygons(shapes: Any) -> list[Any]:
-    """Return the valid polygons that geometries hold, also within collections."""
-    whole = shapely.make_valid([shape for shape in shapes if shape is not None and not shape.is_empty])
-    parts = shapely.get_parts(shapely.get_parts(whole)) if len(whole) else []
-    return [part for part in parts if part.geom_type == "Polygon" and not part.is_empty]
-
-
-def _reproject(shapes: Sequence[Any], crs: CRS, target: CRS, path: str) -> list[Any]:
-    def move(points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        x, y = warp_transform(crs, target, points[:, 0].tolist(), points[:, 1].tolist())
-        return np.column_stack([x, y])
-
-    try:
-        moved = shapely.transform(np.array(shapes, dtype=object), move)
-    except (CRSError, *GDAL_ERRORS) as error:
-        raise InputError(
-            f"The polygons of '{path}' cannot be converted to the image's CRS.", "Save them in the image's CRS."
-        ) from error
-    finite = [shape for shape in moved if np.isfinite(shapely.get_coordinates(shape)).all()]
-    return _polygons(finite)
-
-
-def _footprint(transform: Affine, window: PixelWindow) -> Any:
-    corners = ((0, 0), (window.width, 0), (window.width, window.height), (0, window.height))
-    return shapely.Polygon([transform * (window.column + x, window.row + y) for x, y in corners])
+    return shapes, layer_crs(meta.get("crs"), path)
 
 
 def _area(shapes: tuple[Any, ...], source: RasterSource, what: str) -> AreaOfInterest:
     full = PixelWindow(0, 0, source.height, source.width)
-    frame = _footprint(source.transform, full)
+    frame = footprint(source.transform, full)
     shapes = tuple(shape for shape in shapes if shape.intersects(frame))
     common = [part for part in (shape.intersection(frame) for shape in shapes) if part.area > 0]
     if not common:
