@@ -151,6 +151,25 @@ class ConsoleReporter:
         self._line(f"Error: {message}" + (f" {hint}" if hint else ""))
 
 
+class SilentReporter:
+    """Drops everything: for a question asked twice, and for all processes of a run but the first."""
+
+    def progress(self, fraction: float, text: str = "", eta: float | None = None) -> None:
+        """Drop it."""
+
+    def log(self, text: str) -> None:
+        """Drop it."""
+
+    def warning(self, text: str) -> None:
+        """Drop it."""
+
+    def result(self, values: dict[str, Any]) -> None:
+        """Drop it."""
+
+    def error(self, kind: str, message: str, hint: str = "") -> None:
+        """Drop it."""
+
+
 def format_duration(seconds: float) -> str:
     """Return a duration as a person says it: `8 s`, `3 min 05 s`, `2 h 10 min`."""
     whole = max(0, round(seconds))

@@ -11,6 +11,7 @@ import traceback
 from types import FrameType
 from typing import Any
 
+from engine.cancellation import Cancellation
 from engine.errors import Cancelled, EngineError
 from engine.events import Reporter
 from engine.requests import Request
@@ -32,7 +33,7 @@ def run(command: str, request: Request, reporter: Reporter, ended: threading.Eve
         reporter: Receives all events; the last one is a result or an error.
         ended: Set when whoever started us is gone.
     """
-    cancelled = threading.Event()
+    cancelled = Cancellation()
     _cancel_on_signals(cancelled)
     outcome: list[dict[str, Any] | BaseException] = []
 
@@ -52,7 +53,7 @@ def run(command: str, request: Request, reporter: Reporter, ended: threading.Eve
         if cancelled.is_set():
             thread.join(GRACE_SECONDS)
             break
-    result = outcome[0] if outcome else Cancelled()
+    result = outcome[0] if outcome else Cancelled(cancelled.note or Cancelled().message)
     if isinstance(result, dict):
         reporter.result(result)
         return 0

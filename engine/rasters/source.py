@@ -15,7 +15,7 @@ from rasterio.crs import CRS
 from rasterio.errors import CRSError
 
 from engine.errors import InputError, RequestError
-from engine.events import Reporter
+from engine.events import Reporter, SilentReporter
 from engine.rasters.bands import resolve_bands
 from engine.rasters.coverage import Coverage, RectangleCoverage, coverage_of
 from engine.rasters.ground_sampling import ground_sampling_distance as measure_ground_sampling_distance
@@ -253,7 +253,7 @@ def _check_bands_agree(
     told = {(first.descriptions, first.interpretations)}
     for file in files[1:]:
         if bands is None and (file.descriptions, file.interpretations) not in told:
-            if resolve_bands(names, file, None, _Silent()) != numbers:
+            if resolve_bands(names, file, None, SilentReporter()) != numbers:
                 raise InputError(
                     f"{first.name} and {file.name} hold their bands in a different order.",
                     "Choose files of one kind, or name the bands with --bands if they are in fact the same.",
@@ -324,22 +324,3 @@ def _stamp(path: str) -> tuple[int | None, int | None]:
         except OSError:
             continue
     return None, None
-
-
-class _Silent:
-    """A reporter for a question asked twice."""
-
-    def progress(self, fraction: float, text: str = "", eta: float | None = None) -> None:
-        """Drop it."""
-
-    def log(self, text: str) -> None:
-        """Drop it."""
-
-    def warning(self, text: str) -> None:
-        """Drop it."""
-
-    def result(self, values: dict[str, Any]) -> None:
-        """Drop it."""
-
-    def error(self, kind: str, message: str, hint: str = "") -> None:
-        """Drop it."""

@@ -1,0 +1,3 @@
+"""placeholder"""
+def report_training(job, keeper, folder, report, device, half, seconds, reporter, cancelled):
+    return {}

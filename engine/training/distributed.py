@@ -1,0 +1,69 @@
+"""Several processes that train one network."""
+
+from __future__ import annotations
+
+import os
+from typing import cast
+
+import torch
+import torch.distributed as dist
+import torch.distributed.nn.functional as differentiable
+from torch import nn
+
+
+def is_first_process() -> bool:
+    """Return whether this is the first or only process of a run; known before the processes meet."""
+    if int(os.environ.get("SLURM_NTASKS", "1")) > 1 and "SLURM_PROCID" in os.environ:
+        return os.environ["SLURM_PROCID"] == "0"
+    if "RANK" in os.environ:
+        return os.environ["RANK"] == "0"
+    return os.environ.get("LOCAL_RANK", "0") == "0" and os.environ.get("NODE_RANK", "0") == "0"
+
+
+def world_size() -> int:
+    """Return the number of processes that train together."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def sum_over_processes(value: torch.Tensor) -> torch.Tensor:
+    """Return the sum of a tensor over all processes; has no gradient."""
+    value = value.detach().clone()
+    if world_size() > 1:
+        dist.all_reduce(value)
+    return value
+
+
+class CpuSyncBatchNorm(nn.BatchNorm2d):
+    """Batch normalisation over the batches of all processes, for CPUs, which torch's own does not serve."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Return normalised images of the same shape (N, C, H, W)."""
+        if not self.training or world_size() == 1:
+            return super().forward(images)
+        values = images.float()
+        count = values.numel() / values.shape[1]
+        sums = torch.cat([values.sum((0, 2, 3)), values.square().sum((0, 2, 3)), values.new_tensor([count])])
+        sums = differentiable.all_reduce(sums)  # type: ignore[no-untyped-call]
+        total = sums[-1].detach()
+        mean, square = (sums[:-1] / total).chunk(2)
+        variance = (square - mean.square()).clamp(min=0)
+        if self.running_mean is not None and self.running_var is not None and self.num_batches_tracked is not None:
+            with torch.no_grad():
+                self.num_batches_tracked += 1
+                rate = 1 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
+                self.running_mean.lerp_(mean.detach(), rate)
+                self.running_var.lerp_(variance.detach() * total / (total - 1).clamp(min=1), rate)
+        scale = (variance + self.eps).rsqrt()
+        if self.affine:
+            scale = scale * self.weight
+        result = (values - mean.view(1, -1, 1, 1)) * scale.view(1, -1, 1, 1)
+        if self.affine:
+            result = result + self.bias.view(1, -1, 1, 1)
+        return cast(torch.Tensor, result.to(images.dtype))
+
+
+def synchronise_on_cpu(network: nn.Module) -> None:
+    """Turn each batch normalisation of a network into one over all processes, in place."""
+    for module in network.modules():
+        if type(module) is nn.BatchNorm2d:
+            module.__class__ = CpuSyncBatchNorm

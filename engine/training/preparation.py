@@ -1,0 +1,261 @@
+"""What is checked and settled before a network is built."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from engine.models.adapt import starting_statistics
+
+from engine import __version__
+from engine.data.band_statistics import measure_bands
+from engine.data.dataset import Dataset, open_dataset
+from engine.data.dataset_file import BandStatistics
+from engine.data.patch_index import PatchIndex, index_patches
+from engine.errors import InputError, RequestError
+from engine.events import Reporter
+from engine.models.manifest import ELEVATION_ENCODING, Band, Manifest
+from engine.models.resolve import ResolvedModel, resolve_model
+from engine.nomenclature import IGNORE_INDEX, Nomenclature
+from engine.rasters.ground_sampling import ground_sampling_distance
+from engine.recipe import Recipe, chosen
+from engine.requests import TrainRequest
+from engine.training.presets import load_recipe
+
+STRIDE = 32
+# Share of the progress bar.
+PREPARED = 0.03
+# A class with fewer training pixels than this is hardly learnt.
+FEW_PIXELS = 1000
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """Everything that is known before a network is built.
+
+    Args:
+        request: The request.
+        recipe: Preset and choices together.
+        dataset: The data set.
+        index: What its files hold.
+        origin: Model to start from, or None.
+        manifest: What the model file will say, but for its figures.
+        channels: Band numbers in the files, in the network's order.
+        piece: Side of the pieces learnt from, in pixels.
+    """
+
+    request: TrainRequest
+    recipe: Recipe
+    dataset: Dataset
+    index: PatchIndex
+    origin: ResolvedModel | None
+    manifest: Manifest
+    channels: tuple[int, ...]
+    piece: int
+
+    @property
+    def table(self) -> npt.NDArray[np.uint8]:
+        """Code to training index, shape (256,), 255 for what is never learnt."""
+        return self.manifest.nomenclature.code_to_index
+
+    def class_counts(self, split: str) -> npt.NDArray[np.int64]:
+        """Return pixels by patch and class in channel order, shape (patches, classes); ignored ones are left out."""
+        codes = list(self.manifest.nomenclature.codes)
+        counts = self.index.counts[split][:, codes].copy()
+        counts[:, self.table[codes] == IGNORE_INDEX] = 0
+        return np.asarray(counts)
+
+    @property
+    def padded(self) -> tuple[int, int]:
+        """Rows and columns that whole patches are padded to."""
+        height, width = self.index.largest
+        return -(-height // STRIDE) * STRIDE, -(-width // STRIDE) * STRIDE
+
+
+def prepare(request: TrainRequest, reporter: Reporter, cancelled: threading.Event) -> TrainingJob:
+    """Read the data set and settle recipe, bands and classes.
+
+    Raises:
+        EngineError: Whatever would make the training fail or mean nothing.
+    """
+    origin = resolve_model(request.start_from, request.weights) if request.start_from else None
+    choices = chosen(request)
+    if origin is not None:
+        # Weights are of use only in the network that they were made for.
+        choices = {"architecture": origin.manifest.architecture, "encoder": origin.manifest.encoder, **choices}
+        if "encoder_weights" in choices and choices["encoder_weights"] != "none":
+            raise RequestError(
+                "start_from and encoder_weights exclude each other.",
+                "Leave --encoder-weights out: the model has its own.",
+            )
+        choices["encoder_weights"] = "none"
+    recipe = load_recipe(request.preset, choices)
+    dataset = open_dataset(request.data, request.root)
+    index = index_patches(dataset, reporter, cancelled, PREPARED / 2)
+    channels, names = _channels(request, index, origin)
+    nomenclature = _classes(request, dataset, index, reporter)
+    bands = _statistics(dataset, index, names, channels, origin, reporter, cancelled)
+    manifest = Manifest(
+        name=request.name or Path(request.output).stem,
+        architecture=recipe.architecture,
+        encoder=recipe.encoder,
+        bands=bands,
+        nomenclature=nomenclature,
+        ground_sampling_distance=_ground_sampling(dataset, index, origin, reporter),
+        elevation=_elevation(names, origin),
+        licence=request.licence,
+        provenance=_provenance(request, recipe, dataset, index, origin),
+    )
+    manifest.check()
+    job = TrainingJob(request, recipe, dataset, index, origin, manifest, channels, _piece(recipe, index, reporter))
+    _tell(job, reporter)
+    return job
+
+
+def _channels(
+    request: TrainRequest, index: PatchIndex, origin: ResolvedModel | None
+) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    """Return band numbers and names: those asked for, else the starting model's where the data has them, else all."""
+    wanted = tuple(request.bands or ())
+    if not wanted and origin is not None and set(origin.manifest.band_names) <= set(index.bands):
+        # The model's bands come first and in its order; what the data has besides is a gain that must be asked for.
+        wanted = origin.manifest.band_names
+    wanted = wanted or index.bands
+    missing = [name for name in wanted if name not in index.bands]
+    if missing or len(set(wanted)) != len(wanted):
+        raise InputError(
+            f"The data set holds the bands {', '.join(index.bands)}, not {', '.join(missing or wanted)}.",
+            "Choose among them with --bands, such as --bands red,green,blue.",
+        )
+    return tuple(index.bands.index(name) + 1 for name in wanted), wanted
+
+
+def _classes(request: TrainRequest, dataset: Dataset, index: PatchIndex, reporter: Reporter) -> Nomenclature:
+    """Return the nomenclature with exactly the classes enabled that occur in the training patches."""
+    nomenclature = dataset.nomenclature
+    ignored = set(dataset.ignored if request.ignore is None else request.ignore)
+    learnt = index.pixels("train")
+    enabled = [
+        item for item in nomenclature.classes if not item.disabled and item.code not in ignored and learnt[item.code]
+    ]
+    if not enabled:
+        raise InputError(
+            "No pixel of the training patches has a class to learn.", "Check the labels, and what --ignore leaves out."
+        )
+    if len(enabled) == 1:
+        raise InputError(
+            f"The training patches hold one class only: {enabled[0].name}.",
+            "A network needs at least two to tell apart: label something else too.",
+        )
+    judged = index.pixels("val")
+    if not any(judged[item.code] for item in enabled):
+        raise InputError(
+            "No pixel of the validation patches has a class that is learnt: nothing could say how good the model is.",
+            "Extract the patches with another --seed or a greater --val-share.",
+        )
+    for item in enabled:
+        if not judged[item.code]:
+            reporter.warning(f"'{item.name}' occurs in no validation patch: nothing says how well it is learnt.")
+        if learnt[item.code] < FEW_PIXELS:
+            reporter.warning(f"'{item.name}' has {learnt[item.code]} training pixels only and will hardly be learnt.")
+    lost = [i for i in nomenclature.classes if judged[i.code] and not i.disabled and not learnt[i.code]]
+    for item in lost:
+        if item.code not in ignored:
+            reporter.warning(f"'{item.name}' occurs in validation patches only, so it is not learnt.")
+    return nomenclature.with_disabled({item.code for item in nomenclature.classes} - {item.code for item in enabled})
+
+
+def _statistics(
+    dataset: Dataset,
+    index: PatchIndex,
+    names: tuple[str, ...],
+    channels: tuple[int, ...],
+    origin: ResolvedModel | None,
+    reporter: Reporter,
+    cancelled: threading.Event,
+) -> tuple[Band, ...]:
+    if dataset.described is not None:
+        measured: tuple[BandStatistics, ...] = dataset.described.bands
+    else:
+        measured = measure_bands(index.pairs["train"], index.bands, index.header, reporter, cancelled)
+    bands = [Band(**vars(measured[number - 1])) for number in channels]
+    if origin is None:
+        return tuple(bands)
+    # The network was trained on these: other ones would shift what it sees before it learnt anything.
+    known = starting_statistics(origin.manifest, names)
+    return tuple(
+        replace(band, mean=known[band.name][0], std=known[band.name][1]) if band.name in known else band
+        for band in bands
+    )
+
+
+def _ground_sampling(dataset: Dataset, index: PatchIndex, origin: ResolvedModel | None, reporter: Reporter) -> float:
+    header = index.header
+    distance = dataset.ground_sampling_distance
+    if distance is None and header.crs is not None and not header.transform.is_identity:
+        x, y = ground_sampling_distance(header.crs, header.transform, header.width, header.height, reporter)
+        distance = round((x + y) / 2, 4)
+    if distance is None:
+        distance = origin.manifest.ground_sampling_distance if origin else 0.2
+        reporter.warning(f"The images do not tell the size of their pixels; {distance:g} m is assumed.")
+    if origin is not None and not 0.5 < distance / origin.manifest.ground_sampling_distance < 2:
+        reporter.warning(
+            f"The data has {distance:g} m a pixel, the model to start from "
+            f"{origin.manifest.ground_sampling_distance:g} m: little of what it knows will be of use."
+        )
+    return distance
+
+
+def _elevation(names: tuple[str, ...], origin: ResolvedModel | None) -> str | None:
+    if "elevation" not in names:
+        return None
+    return (origin.manifest.elevation if origin else None) or ELEVATION_ENCODING
+
+
+def _piece(recipe: Recipe, index: PatchIndex, reporter: Reporter) -> int:
+    smallest = min(index.smallest)
+    whole = smallest // STRIDE * STRIDE
+    if whole < STRIDE:
+        raise InputError(
+            f"The smallest patch is {index.smallest[1]} x {index.smallest[0]} pixels, less than {STRIDE}.",
+            "Extract larger patches.",
+        )
+    if recipe.crop > whole:
+        reporter.log(f"The patches are {smallest} pixels wide: pieces of {whole} are learnt, not of {recipe.crop}.")
+    return min(recipe.crop or whole, whole)
+
+
+def _provenance(
+    request: TrainRequest, recipe: Recipe, dataset: Dataset, index: PatchIndex, origin: ResolvedModel | None
+) -> dict[str, Any]:
+    start = {"model": origin.manifest.name, "sha256": origin.sha256} if origin else recipe.encoder_weights
+    if isinstance(start, str) and start not in ("imagenet", "none"):
+        start = Path(start).name
+    return {
+        "engine": __version__,
+        "data": {
+            "name": dataset.name,
+            "fingerprint": index.fingerprint,
+            "patches": {split: len(pairs) for split, pairs in index.pairs.items()},
+            "pixels": {str(code): int(count) for code, count in enumerate(index.pixels("train").tolist()) if count},
+        },
+        "preset": request.preset if not request.preset.endswith((".yaml", ".yml")) else Path(request.preset).name,
+        "recipe": recipe.model_dump(mode="json", exclude={"encoder_weights"}),
+        "start": start,
+        "seed": request.seed,
+    }
+
+
+def _tell(job: TrainingJob, reporter: Reporter) -> None:
+    count = {split: len(pairs) for split, pairs in job.index.pairs.items()}
+    classes = ", ".join(item.name for item in job.manifest.nomenclature.enabled)
+    reporter.log(
+        f"Data set {job.dataset.name}: "
+        + ", ".join(f"{number} {split} patches" for split, number in count.items())
+        + f"; bands {', '.join(job.manifest.band_names)}; {job.manifest.ground_sampling_distance:g} m a pixel."
+    )
+    reporter.log(f"{len(job.manifest.nomenclature.enabled)} classes to learn: {classes}.")
