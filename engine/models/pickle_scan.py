@@ -6,6 +6,7 @@ imported, and names what was found.
 
 from __future__ import annotations
 
+import io
 import pickletools  # nosec B403 # lists opcodes, runs none
 import zipfile
 import zlib
@@ -31,6 +32,10 @@ SAFE_GLOBALS = frozenset(
 )
 SAFE_TORCH_NAMES = ("_rebuild", "Storage", "Size", "device", "float", "int", "uint8", "bfloat16", "bool", "Parameter")
 MAX_PICKLE_BYTES = 64 * 1024 * 1024
+# Before version 1.6 torch wrote five pickles in a row (this number, the version, the machine, the tensors, the names of
+# their storages) and the numbers behind them. Many published weights still are such files.
+OLD_START = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
+OLD_PICKLES = 5
 
 
 def check_checkpoint(path: Path) -> None:
@@ -41,16 +46,18 @@ def check_checkpoint(path: Path) -> None:
     """
     try:
         with path.open("rb") as stream:
-            start = stream.read(16)
+            start = stream.read(len(OLD_START))
     except OSError as error:
         raise ModelError(f"The checkpoint '{path}' cannot be read: {error.strerror}.", "Check the path.") from error
-    if start[:2] != b"PK":
+    old = start == OLD_START
+    if start[:2] != b"PK" and not old:
         kind = "a bare pickle" if start[:1] == b"\x80" else "not a torch checkpoint"
         raise ModelError(
             f"'{path.name}' is {kind}; such files are not opened because they can run code.",
             "Take the original .pth, .ckpt or .safetensors file of the model.",
         )
-    foreign = sorted({f"{module}.{name}" for module, name in _imports(path) if not _is_safe(module, name)})
+    imports = _imports_of_old(path) if old else _imports(path)
+    foreign = sorted({f"{module}.{name}" for module, name in imports if not _is_safe(module, name)})
     if foreign:
         raise ModelError(
             f"'{path.name}' would run code when opened ({', '.join(foreign[:3])}); it was not opened.",
@@ -74,7 +81,19 @@ def _imports(path: Path) -> set[tuple[str, str]]:
     return found
 
 
-def _imports_of(content: bytes) -> set[tuple[str, str]]:
+def _imports_of_old(path: Path) -> set[tuple[str, str]]:
+    found: set[tuple[str, str]] = set()
+    try:
+        with path.open("rb") as file:
+            stream = io.BytesIO(file.read(MAX_PICKLE_BYTES))
+        for _ in range(OLD_PICKLES):
+            found |= _imports_of(stream)
+    except (ValueError, EOFError, IndexError, OSError) as error:
+        raise ModelError(f"'{path.name}' is damaged or cut off: {error}.", "Get the file again.") from error
+    return found
+
+
+def _imports_of(content: bytes | io.BytesIO) -> set[tuple[str, str]]:
     found: set[tuple[str, str]] = set()
     # Strings pushed one right after the other; whatever else happens to the stack makes an import unreadable.
     strings: list[str] = []

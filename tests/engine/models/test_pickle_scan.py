@@ -144,6 +144,42 @@ def test_code_hidden_in_a_second_pickle_is_found(tmp_path):
         check_checkpoint(path)
 
 
+def old_file(path, content):
+    import torch
+
+    torch.save(content, path, _use_new_zipfile_serialization=False)
+    return path
+
+
+def test_files_of_older_versions_of_torch_pass(tmp_path):
+    from torch import nn
+
+    from engine.models.checkpoint import read_tensors
+
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
+    path = old_file(tmp_path / "old.pth", network.state_dict())
+    check_checkpoint(path)
+    assert set(read_tensors(path)) == set(network.state_dict())
+
+
+def test_code_in_files_of_older_versions_of_torch_is_found(tmp_path):
+    path = old_file(tmp_path / "old.pth", {"a": Trap(tmp_path / "caught")})
+    with pytest.raises(ModelError, match=r"would run code when opened \((posix|nt|os)\.system"):
+        check_checkpoint(path)
+    good = old_file(tmp_path / "good.pth", {"a": 1}).read_bytes()
+    evil = pickle.dumps(Trap(tmp_path / "caught"), protocol=2)
+    ends = [at + 1 for at in range(len(good)) if good[at : at + 1] == b"."]
+    for kept in ends[:4]:
+        # Each of the pickles in a row is looked into, not the first or the one with the tensors alone.
+        path.write_bytes(good[:kept] + evil + good[kept:])
+        with pytest.raises(ModelError):
+            check_checkpoint(path)
+    path.write_bytes(good[: len(good) // 2])
+    with pytest.raises(ModelError, match="damaged or cut off"):
+        check_checkpoint(path)
+    assert not (tmp_path / "caught").exists()
+
+
 @pytest.mark.parametrize("suffix", [".pth", ".ckpt", ".pt"])
 def test_it_is_refused_before_torch_is_imported(tmp_path, suffix):
     path = archive(tmp_path / f"evil{suffix}", trap(tmp_path / "caught", 4, True))
