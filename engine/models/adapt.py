@@ -59,7 +59,11 @@ def start_from(network: nn.Module, manifest: Manifest, origin: ResolvedModel, re
     left_out: list[TensorChange] = []
     if before.architecture != manifest.architecture:
         reason = f"belongs to {before.architecture}"
-        left_out = [TensorChange(name, "left out", reason) for name in given if not name.startswith("encoder.")]
+        left_out = [
+            TensorChange(name, "left out", reason)
+            for name in given
+            if name not in fresh and not name.startswith("encoder.")
+        ]
         tensors = {name: tensor for name, tensor in given.items() if name.startswith("encoder.")}
         for name in fresh:
             if not name.startswith("encoder."):
