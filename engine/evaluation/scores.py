@@ -21,7 +21,7 @@ Figures = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class ClassScores:
-    """Figures of one class.
+    """Figures of one class; all NaN for a class that the definition leaves out of the means.
 
     Args:
         code: Code in class rasters.
@@ -111,7 +111,9 @@ def score(matrix: ConfusionMatrix, definition: str = "strict") -> Scores:
     if rule.zero:
         figures = {name: np.nan_to_num(values) for name, values in figures.items()}
     counted = _averaged(rule, truth, figures["iou"])
-    means = {name: _mean(values[counted]) for name, values in figures.items()}
+    # What a mean leaves out has no figures either: the figures shown are those that give the mean.
+    figures = {name: np.where(counted, values, np.nan) for name, values in figures.items()}
+    means = {name: _mean(values) for name, values in figures.items()}
     classes = tuple(
         ClassScores(
             code=item.code,
