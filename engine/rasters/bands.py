@@ -13,6 +13,8 @@ from engine.rasters.raster_file import RasterFile
 _INTERPRETATIONS = {"red": "red", "green": "green", "blue": "blue", "nir": "infrared"}
 # Interpretations that say nothing of what a band holds: GDAL calls the first of several plain bands gray.
 _MUTE = frozenset({"undefined", "gray"})
+# Descriptions that say no more than the number does.
+_NUMBERED = re.compile(r"[a-z]*[ _-]*\d+")
 _FALSE_COLOUR = re.compile(r"(^|[^a-z])(irc|cir|irrg|nrg|rvb-?ir)([^a-z]|$)")
 
 
@@ -55,6 +57,37 @@ def resolve_bands(
             )
         return numbers
     return _by_position(names, file, told, reporter)
+
+
+def named_bands(file: RasterFile) -> dict[str, int]:
+    """Return the number of every band that has a name, in the order of the file.
+
+    Names are those of `resolve_bands`, then other descriptions as they stand. Bands without one are taken to be what
+    their place in red, green, blue, infrared, elevation says, where that band is not found elsewhere and the file has
+    3 to 5 bands. The alpha band has no name.
+
+    Args:
+        file: The image.
+
+    Returns:
+        Band numbers, from 1, by name; empty when no band has one.
+    """
+    described, coloured = _told(file)
+    named = {number: name for name, number in {**coloured, **described}.items()}
+    by_place = 3 <= len(file.data_bands) <= len(FLAIR_ORDER)
+    for place, number in enumerate(file.data_bands):
+        if number in named:
+            continue
+        text = " ".join(file.descriptions[number - 1].casefold().split())
+        if text and not _NUMBERED.fullmatch(text):
+            name = text
+        elif by_place and file.interpretations[number - 1] in _MUTE:
+            name = FLAIR_ORDER[place]
+        else:
+            continue
+        if name not in named.values():
+            named[number] = name
+    return {named[number]: number for number in sorted(named)}
 
 
 def _given(names: Sequence[str], file: RasterFile, explicit: Mapping[str, int]) -> tuple[int, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -82,34 +82,38 @@ def lay_out(files: Sequence[RasterFile]) -> Mosaic:
     first = files[0]
     for file in files:
         _check(first, file)
-    grid = first.transform
-    places: list[tuple[float, float, float, float]] = []
-    for file in files:
-        left, top = ~grid * (file.transform.c, file.transform.f)
-        places.append((top, left, grid.e / file.transform.e, grid.a / file.transform.a))
-    windows = [
-        _fill(top, left, file.height / row_ratio, file.width / column_ratio)
-        for file, (top, left, row_ratio, column_ratio) in zip(files, places, strict=True)
-    ]
-    row, column = min(w.row for w in windows), min(w.column for w in windows)
+    alone = [place(first.transform, file.transform, file.height, file.width) for file in files]
+    row, column = min(p.window.row for p in alone), min(p.window.column for p in alone)
     placements = tuple(
-        Placement(
-            PixelWindow(window.row - row, window.column - column, window.height, window.width),
-            top - row,
-            left - column,
-            row_ratio,
-            column_ratio,
-            file.height,
-            file.width,
+        replace(
+            p,
+            window=PixelWindow(p.window.row - row, p.window.column - column, p.window.height, p.window.width),
+            top=p.top - row,
+            left=p.left - column,
         )
-        for file, window, (top, left, row_ratio, column_ratio) in zip(files, windows, places, strict=True)
+        for p in alone
     )
     return Mosaic(
         max(p.window.right for p in placements),
         max(p.window.bottom for p in placements),
-        grid * Affine.translation(column, row),
+        first.transform * Affine.translation(column, row),
         placements,
     )
+
+
+def place(grid: Affine, transform: Affine, height: int, width: int) -> Placement:
+    """Return where a raster lies on another grid; neither is rotated, and both run the same way.
+
+    Args:
+        grid: Pixel to CRS coordinates of the grid.
+        transform: The same of the raster.
+        height: Rows of the raster.
+        width: Columns of the raster.
+    """
+    left, top = ~grid * (transform.c, transform.f)
+    row_ratio, column_ratio = grid.e / transform.e, grid.a / transform.a
+    window = _fill(top, left, height / row_ratio, width / column_ratio)
+    return Placement(window, top, left, row_ratio, column_ratio, height, width)
 
 
 def _fill(top: float, left: float, height: float, width: float) -> PixelWindow:

@@ -206,9 +206,9 @@ class RasterSource:
         """
         parts = hashlib.sha256()
         for path in sorted(_all_parts(self.files)):
-            parts.update(repr((path, *_stamp(path))).encode())
+            parts.update(repr((path, *stamp(path))).encode())
         return {
-            "inputs": [[file.path, *_stamp(file.path)] for file in self.files],
+            "inputs": [[file.path, *stamp(file.path)] for file in self.files],
             "parts": parts.hexdigest(),
             "width": self.width,
             "height": self.height,
@@ -240,7 +240,7 @@ def _check_georeference(files: Sequence[RasterFile], gsd: float | None) -> None:
         if file.transform == Affine.identity():
             raise InputError(
                 f"{file.name} has no georeference, so its place in a mosaic is unknown.",
-                "Classify it alone, or georeference it first.",
+                "Use it alone, or georeference it first.",
             )
         if file.crs is None and gsd is None:
             raise _no_crs(file)
@@ -310,7 +310,7 @@ def _all_parts(files: Sequence[RasterFile]) -> set[str]:
     return found
 
 
-def _stamp(path: str) -> tuple[int | None, int | None]:
+def stamp(path: str) -> tuple[int | None, int | None]:
     """Return size in bytes and modification time in ns of a file, or of the archive that holds it."""
     place = Path(path)
     if path.startswith("/vsi"):

@@ -121,7 +121,7 @@ class StagedOutput:
         moved: list[tuple[Path, Path | None]] = []
         try:
             for name in names:
-                _synchronise(self._folder / name)
+                synchronise(self._folder / name)
             backup.mkdir()
             # From here on the folder may hold the only copy of a file that is being replaced.
             _open_folders.discard(self._folder)
@@ -178,7 +178,7 @@ def _put_back(target: Path, kept: Path | None) -> None:
             kept.rename(target)
 
 
-def _synchronise(path: Path) -> None:
+def synchronise(path: Path) -> None:
     """Flush files to the disk: network folders and quotas report a full disk only then."""
     files = [item for item in path.rglob("*") if item.is_file()] if path.is_dir() else [path]
     for file in files:

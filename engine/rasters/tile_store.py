@@ -24,9 +24,9 @@ import filelock
 import numpy as np
 import numpy.typing as npt
 
-from engine.errors import OutputError
 from engine.events import Reporter
 from engine.rasters.disk import output_error
+from engine.rasters.folder_lock import hold
 from engine.rasters.journal import Journal
 from engine.rasters.store_manifest import new_manifest, read_manifest, reason_to_start_anew, write_manifest
 from engine.rasters.tile_file import block_side, count_codes, encode_tile, write_whole
@@ -98,7 +98,7 @@ class TileStore:
         """
         try:
             folder.mkdir(exist_ok=True)
-            lock = _locked(folder)
+            lock = hold(folder, folder.with_name(folder.name.removeprefix(".").removesuffix(_SUFFIX)))
         except OSError as error:
             raise output_error(folder, error) from error
         try:
@@ -272,20 +272,6 @@ class TileStore:
             if len(content) != size or zlib.crc32(content) != crc:
                 return False
         return True
-
-
-def _locked(folder: Path) -> filelock.BaseFileLock:
-    # Not local to a thread: a store may be closed by another thread than the one that opened it.
-    lock = filelock.FileLock(folder / "lock", timeout=0, thread_local=False)
-    try:
-        lock.acquire()
-    except filelock.Timeout as error:
-        name = folder.name.removeprefix(".").removesuffix(_SUFFIX)
-        raise OutputError(
-            f"Another run is writing '{folder.with_name(name)}' at this moment.",
-            "Wait until it has ended, or choose another output.",
-        ) from error
-    return lock
 
 
 def _clear(folder: Path) -> None:
