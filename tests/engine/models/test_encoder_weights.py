@@ -284,6 +284,7 @@ def test_an_encoder_without_imagenet_weights_is_named(recorder):
         load_encoder_weights(network, "tu-resnet18.nothing", "imagenet", RGB, recorder)
 
 
+@pytest.mark.real_data
 def test_the_file_that_torchvision_publishes_loads(recorder):
     path = os.environ.get("FLAIR_TEST_MOBILENET")
     if not path:
