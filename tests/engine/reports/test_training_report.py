@@ -177,7 +177,7 @@ def test_one_class_and_no_pixel():
     for truth, shown in (([1, 1], "100.0"), ([0, 0], "–")):  # noqa: RUF001
         scores, confusion = evaluated(classes, truth, [1, 1])
         page = Page(render(TrainingReport("One", scores=scores, confusion=confusion)))
-        assert next(row for row in page.rows if row[0] == "Mean")[2] == shown
+        assert next(row for row in page.rows if row[0] == "Mean, total")[2] == shown
         raw = {**scores, "miou": math.nan, "kappa": math.nan}
         assert "–" in Page(render(TrainingReport("One", scores=raw))).rows[0][5]  # noqa: RUF001
 
