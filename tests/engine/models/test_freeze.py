@@ -26,7 +26,7 @@ def test_stages_are_what_each_feature_map_needs(encoder):
     assert all(parameter.requires_grad for parameter in network.parameters())
 
 
-@pytest.mark.parametrize("encoder", ["mobilenet_v2", "efficientnet-b0", "vgg11", "tu-mobilenetv3_small_100"])
+@pytest.mark.parametrize("encoder", ["mobilenet_v2", "efficientnet-b0", "tu-mobilenetv3_small_100"])
 def test_blocks_that_stand_in_one_list_are_split_too(encoder):
     network = build_network("unet", encoder, 3, 3)
     stages = encoder_stages(network.encoder)
