@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import rasterio
-from measured_run import Measured, run_engine, run_script
+from measured_run import Measured, replace_marked, run_engine, run_script
 from rasterio.transform import from_origin
 
 from engine.models.architecture import network_of
@@ -161,10 +161,7 @@ def main() -> None:
             print(line, flush=True)
             lines.append(line)
     if options.write:
-        text = options.write.read_text(encoding="utf-8")
-        before, _, rest = text.partition(BEGIN)
-        _, _, after = rest.partition(END)
-        options.write.write_text(before + "\n".join([BEGIN, "", *lines, "", END]) + after, encoding="utf-8")
+        replace_marked(options.write, BEGIN, END, lines)
 
 
 if __name__ == "__main__":

@@ -57,6 +57,14 @@ def run_script(name: str, arguments: Sequence[str], cache: Path) -> Measured:
     return _run([sys.executable, str(ROOT / "benchmarks" / name), *arguments], "", cache)
 
 
+def replace_marked(document: Path, begin: str, end: str, lines: Sequence[str]) -> None:
+    """Put lines between two marks of a document."""
+    text = document.read_text(encoding="utf-8")
+    before, _, rest = text.partition(begin)
+    _, _, after = rest.partition(end)
+    document.write_text(before + "\n".join([begin, "", *lines, "", end]) + after, encoding="utf-8")
+
+
 def _run(command: list[str], line: str, cache: Path) -> Measured:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "FLAIR_CACHE_DIR": str(cache)}
     began = time.monotonic()

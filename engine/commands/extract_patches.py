@@ -5,18 +5,18 @@ from __future__ import annotations
 import re
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from affine import Affine
 
 from engine import __version__
 from engine.data.dataset_file import FILE_NAME, SPLITS, DatasetFile
 from engine.data.pairs import write_pairs
-from engine.errors import Cancelled, EngineError, InputError
+from engine.errors import Cancelled, EngineError
 from engine.events import Reporter, format_duration
 from engine.extraction.band_sums import BandSums, band_statistics
 from engine.extraction.class_mapping import ClassMapping
@@ -25,9 +25,9 @@ from engine.extraction.image import open_image
 from engine.extraction.labels import Labels
 from engine.extraction.open_labels import fingerprint_of, open_labels
 from engine.extraction.parallel import Readers, each
+from engine.extraction.patch_choice import Choice, Patch, choose_patches
 from engine.extraction.patch_grid import PatchGrid, lay_grid
 from engine.extraction.patch_writer import encode_image, encode_mask
-from engine.extraction.split import assign_blocks, block_side, drop_overlapping, number_blocks
 from engine.extraction.survey import Survey, mask_of, survey
 from engine.extraction.table import class_table, say_table, warn_of_gaps
 from engine.nomenclature import Nomenclature, resolve_nomenclature
@@ -39,8 +39,6 @@ from engine.requests import ExtractPatchesRequest
 SURVEYED = 0.3
 # A run that failed sooner than this is as quickly done again.
 WORTH_KEEPING_SECONDS = 60.0
-
-Integers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -56,16 +54,6 @@ class _Job:
     labels: Labels
     area: AreaOfInterest | None
     grid: PatchGrid
-
-
-@dataclass(frozen=True)
-class _Patch:
-    """A patch that will be written: where it is in the grid, its name, and its split."""
-
-    row: int
-    column: int
-    name: str
-    split: str
 
 
 def run(request: ExtractPatchesRequest, reporter: Reporter, cancelled: threading.Event) -> dict[str, Any]:
@@ -96,34 +84,36 @@ def run(request: ExtractPatchesRequest, reporter: Reporter, cancelled: threading
         cancelled,
     )
     _say_what_was_found(job, found, reporter)
-    found, blocks, splits, side = _split(job, found, reporter)
-    patches = _name(job, found, blocks, splits)
+    choice = choose_patches(
+        found,
+        job.nomenclature,
+        reach=job.grid.reach,
+        val_share=request.val_share,
+        test_share=request.test_share,
+        block=request.block,
+        seed=request.seed,
+        domain=_domain(job),
+        reporter=reporter,
+    )
     folder = DatasetFolder.open(
         job.output, _fingerprint(job), overwrite=request.overwrite, resume=request.resume, reporter=reporter
     )
     try:
-        facts = _write(job, folder, patches, progress, cancelled)
-        counts = _count(patches)
-        pixels = _pixels(job, found, splits)
-        table = class_table(pixels, job.nomenclature)
-        description = _describe(job, facts, patches, pixels, counts, side)
-        folder.commit(
-            {
-                **{f"{split}.csv": _listed(patches, split) for split in SPLITS},
-                FILE_NAME: description.to_yaml(),
-            }
-        )
+        sums = _write(job, folder, choice.patches, progress, cancelled)
+        lists = {f"{split}.csv": _listed(choice.patches, split) for split in SPLITS}
+        folder.commit({**lists, FILE_NAME: _describe(job, sums, choice).to_yaml()})
     except BaseException as error:
         _leave(folder, error, time.monotonic() - began, reporter)
         raise
-    say_table(table, counts, reporter)
-    warn_of_gaps(table, counts, _holders(job, found, blocks), job.nomenclature, reporter)
+    table = class_table(choice.pixels, job.nomenclature)
+    say_table(table, choice.counts, reporter)
+    warn_of_gaps(table, choice, job.nomenclature, reporter)
     seconds = time.monotonic() - began
     reporter.progress(1.0, f"Done in {format_duration(seconds)}", 0.0)
     return {
         "output": request.output,
         "dataset": str(Path(request.output) / FILE_NAME),
-        "patches": counts,
+        "patches": choice.counts,
         "table": table,
         "seconds": round(seconds, 2),
     }
@@ -187,60 +177,18 @@ def _say_what_was_found(job: _Job, found: Survey, reporter: Reporter) -> None:
         )
 
 
-def _split(job: _Job, found: Survey, reporter: Reporter) -> tuple[Survey, Integers, Integers, int]:
-    """Return the patches that are kept, their blocks, their splits as positions in `SPLITS`, and the blocks' side."""
-    request, reach = job.request, job.grid.reach
-    shares = {"train": 1 - request.val_share - request.test_share, "val": request.val_share, "test": request.test_share}
-    used = [index for index, split in enumerate(SPLITS) if shares[split] > 0]
-    side = request.block or block_side(found.cells, 1 + reach)
-    blocks = number_blocks(found.cells, side)
-    count = int(blocks.max()) + 1
-    learnt = [index for index, item in enumerate(job.nomenclature.classes) if not item.disabled]
-    pixels = np.zeros((count, len(learnt)), dtype=np.int64)
-    np.add.at(pixels, blocks, found.pixels[:, learnt])
-    placed = assign_blocks(pixels, np.bincount(blocks), [shares[SPLITS[index]] for index in used], request.seed)
-    splits = np.array(used)[placed][blocks]
-    reporter.log(
-        f"{len(blocks)} patches in {count} blocks of {side} x {side} are split {_percent(shares)} "
-        f"between {', '.join(SPLITS[index] for index in used)}."
-    )
-    # The smallest splits keep what they have: they have least to lose.
-    kept = drop_overlapping(found.cells, splits, reach, sorted(used, key=lambda index: (shares[SPLITS[index]], -index)))
-    if not kept.all():
-        reporter.log(f"{int((~kept).sum())} patches that would share pixels with another split are left out.")
-        found = Survey(found.cells[kept], found.pixels[kept], found.invalid[kept], found.contested, found.poor)
-        blocks, splits = blocks[kept], splits[kept]
-    empty = [SPLITS[index] for index in used if not (splits == index).any()]
-    if empty:
-        raise InputError(
-            f"No patch is left for {' and '.join(empty)}, since patches of different splits must not overlap.",
-            "Give a smaller --overlap, or a larger --block.",
-        )
-    return found, blocks, splits, side
-
-
-def _percent(shares: dict[str, float]) -> str:
-    return " : ".join(f"{100 * share:.3g}" for share in shares.values() if share > 0)
-
-
-def _name(job: _Job, found: Survey, blocks: Integers, splits: Integers) -> list[_Patch]:
-    zones = {block: number for number, block in enumerate(np.unique(blocks).tolist(), 1)}
+def _domain(job: _Job) -> str:
+    """Return the name of the outer folder, with the year that the first image's name tells."""
     year = re.search(r"(?<!\d)(?:19|20)\d\d(?!\d)", job.source.files[0].name)
-    domain = f"D001_{year[0] if year else 'undated'}"
-    return [
-        _Patch(row, column, f"{domain}/Z{zones[block]:03d}/{number:06d}", SPLITS[split])
-        for number, ((row, column), block, split) in enumerate(
-            zip(found.cells.tolist(), blocks.tolist(), splits.tolist(), strict=True), 1
-        )
-    ]
+    return f"D001_{year[0] if year else 'undated'}"
 
 
 def _write(
-    job: _Job, folder: DatasetFolder, patches: list[_Patch], progress: _Progress, cancelled: threading.Event
+    job: _Job, folder: DatasetFolder, patches: Sequence[Patch], progress: _Progress, cancelled: threading.Event
 ) -> list[BandSums]:
     """Write what is not there yet and return the band sums of the training patches."""
 
-    def cut(patch: _Patch) -> None:
+    def cut(patch: Patch) -> None:
         image, labels = readers.get()
         window = job.grid.window(patch.row, patch.column)
         values, valid = image.read(window)
@@ -262,14 +210,7 @@ def _write(
     return [BandSums(**folder.done[patch.name]["sums"]) for patch in patches if patch.split == "train"]
 
 
-def _describe(
-    job: _Job,
-    sums: list[BandSums],
-    patches: list[_Patch],
-    pixels: dict[str, dict[int, int]],
-    counts: dict[str, int],
-    side: int,
-) -> DatasetFile:
+def _describe(job: _Job, sums: Sequence[BandSums], choice: Choice) -> DatasetFile:
     request, source = job.request, job.source
     gsd = float(np.sqrt(source.gsd[0] * source.gsd[1]))
     options = request.model_dump(exclude_defaults=True, exclude={"image", "labels", "output", "overwrite", "resume"})
@@ -279,14 +220,14 @@ def _describe(
         nomenclature=job.nomenclature,
         ground_sampling_distance=round(gsd, 6),
         patch_size=job.grid.size,
-        pixels=pixels,
-        patches=counts,
+        pixels=choice.pixels,
+        patches=choice.counts,
         source={
             "images": [Path(path).name for path in request.image],
             "labels": [Path(path).name for path in request.labels],
             "classes": {job.mapping.titles[value]: code for value, code in job.mapping.given.items()},
             "crs": source.crs.to_string() if source.crs else None,
-            "block": side,
+            "block": choice.side,
             "seed": request.seed,
             "options": options,
             "version": __version__,
@@ -294,32 +235,8 @@ def _describe(
     )
 
 
-def _listed(patches: list[_Patch], split: str) -> str:
-    pairs = [patch_paths(patch.name) for patch in patches if patch.split == split]
-    return write_pairs(pairs)
-
-
-def _count(patches: list[_Patch]) -> dict[str, int]:
-    return {split: sum(patch.split == split for patch in patches) for split in SPLITS}
-
-
-def _pixels(job: _Job, found: Survey, splits: Integers) -> dict[str, dict[int, int]]:
-    codes = job.nomenclature.codes
-    return {
-        split: {
-            code: pixels
-            for code, pixels in zip(codes, found.pixels[splits == index].sum(axis=0).tolist(), strict=True)
-            if pixels
-        }
-        for index, split in enumerate(SPLITS)
-    }
-
-
-def _holders(job: _Job, found: Survey, blocks: Integers) -> dict[int, int]:
-    """Return how many blocks hold each class, by code."""
-    return {
-        code: len(np.unique(blocks[found.pixels[:, index] > 0])) for index, code in enumerate(job.nomenclature.codes)
-    }
+def _listed(patches: Sequence[Patch], split: str) -> str:
+    return write_pairs([patch_paths(patch.name) for patch in patches if patch.split == split])
 
 
 def _fingerprint(job: _Job) -> dict[str, Any]:

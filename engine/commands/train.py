@@ -154,7 +154,7 @@ def _finish(
 
     if keeper.best is None:
         raise OutputError("No epoch could be judged, so there is no best model.", "Look at the log for the reason.")
-    test_figures = report_training(job, keeper, folder, report, device, half, seconds, reporter, cancelled)
+    figures = report_training(job, keeper, folder, report, device, half, seconds, reporter, cancelled)
     _put_in_place(folder.best, output)
     folder.finish()
     best = keeper.best
@@ -166,7 +166,7 @@ def _finish(
         "epochs": len(keeper.history),
         "miou": round(best["miou"], 5),
         "loss": round(best["val_loss"], 5),
-        **{f"test_{key}": round(value, 5) for key, value in test_figures.items() if not math.isnan(value)},
+        **{key: round(value, 5) for key, value in figures.items() if not math.isnan(value)},
         "seconds": round(seconds, 2),
     }
 

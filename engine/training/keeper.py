@@ -78,7 +78,7 @@ class Keeper(pl.Callback):
         if trainer.sanity_checking or not isinstance(module, SegmentationModule):
             return
         record = {
-            "epoch": float(trainer.current_epoch + 1),
+            "epoch": trainer.current_epoch + 1,
             "loss": float(self._sum) / self._count if self._sum is not None else float("nan"),
             "val_loss": module.val_loss,
             "miou": module.val_miou,
@@ -97,7 +97,7 @@ class Keeper(pl.Callback):
             self._cancelled.note = self.farewell()
         self._write_history()
         self._reporter.log(
-            f"Epoch {record['epoch']:.0f} of {trainer.max_epochs}: loss {record['loss']:.4f}, validation loss "
+            f"Epoch {record["epoch"]} of {trainer.max_epochs}: loss {record['loss']:.4f}, validation loss "
             f"{record['val_loss']:.4f}, mIoU {record['miou']:.4f}" + (", the best so far." if better else ".")
         )
 

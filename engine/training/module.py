@@ -113,9 +113,11 @@ class SegmentationModule(pl.LightningModule):
         torch.manual_seed(int(np.random.SeedSequence(place).generate_state(1)[0]))
         images = batch["image"].float()
         if self._jitter.active:
-            values = self._jitter.apply(
-                images, batch["jitter"], self.band_mean, self.band_std, self.band_minimum, self.band_maximum
-            )
+            # In 16 bits, a blur would round the image.
+            with torch.autocast(self.device.type, enabled=False):
+                values = self._jitter.apply(
+                    images, batch["jitter"], self.band_mean, self.band_std, self.band_minimum, self.band_maximum
+                )
         else:
             values = (images - self.band_mean) / self.band_std
         logits = self.network(values.contiguous(memory_format=torch.channels_last)).float()
