@@ -6,6 +6,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cached_property
 from types import TracebackType
 from typing import Any
 
@@ -23,6 +24,7 @@ from engine.errors import InputError
 from engine.events import Reporter
 from engine.extraction.class_mapping import ClassMapping, LabelValue
 from engine.extraction.labels import Codes, LabelWindow
+from engine.rasters.coverage import RectangleCoverage
 from engine.rasters.mosaic import Placement, place
 from engine.rasters.raster_file import GDAL_ERRORS, RasterFile, describe, open_dataset
 from engine.rasters.source import RasterSource
@@ -108,11 +110,19 @@ class LabelRasters:
         coarse = [item.file for item in files if item.placement and item.placement.row_ratio < 1 / _COARSE]
         if coarse:
             reporter.warning(f"{_names(coarse)} with pixels much larger than the image's: their edges will be steps.")
-        return cls(tuple(files), mapping, source, reporter)
+        labels = cls(tuple(files), mapping, source, reporter)
+        # Built before threads share it.
+        _ = labels.coverage
+        return labels
 
     def touches(self, window: PixelWindow) -> bool:
         """Return False only when surely no pixel of a window has a label; quick."""
-        return any(item.window.intersection(window).pixels for item in self.files)
+        return self.coverage.touches(window)
+
+    @cached_property
+    def coverage(self) -> RectangleCoverage:
+        """Where files lie in the image, in their order."""
+        return RectangleCoverage([item.window for item in self.files])
 
     def reader(self) -> LabelRasterReader:
         """Return a reader, to be used in one thread and closed."""
@@ -154,10 +164,9 @@ class LabelRasterReader:
         codes = np.zeros((window.height, window.width), dtype=np.uint8)
         contested = np.zeros(codes.shape, dtype=np.bool_)
         values: Counter[LabelValue] = Counter()
-        for index, item in enumerate(self._labels.files):
+        for index in self._labels.coverage.overlapping(window):
+            item = self._labels.files[index]
             part = item.window.intersection(window)
-            if not part.pixels:
-                continue
             raw, labelled = self._raw(index, item, part)
             target = part.slices_in(window)
             fresh, claims = self._to_codes(raw, labelled, values)
@@ -240,7 +249,8 @@ class LabelRasterReader:
                 width=source.width,
                 height=source.height,
                 resampling=Resampling.nearest,
-                tolerance=0,
+                # rasterio takes no 0; so little moves a label by no pixel that could be seen.
+                tolerance=0.001,
                 add_alpha=item.file.alpha is None,
             )
             stack.callback(dataset.close)
@@ -255,7 +265,7 @@ def _check(file: RasterFile, mapping: ClassMapping, reporter: Reporter) -> None:
             "Choose a raster of one band that holds codes, or polygons.",
         )
     nodata = file.nodata[0]
-    if nodata is not None and nodata == nodata and mapping.given.get(int(nodata)):
+    if nodata is not None and nodata.is_integer() and mapping.given.get(int(nodata)):
         reporter.warning(f"{nodata:g} is the nodata value of {file.name}: it stays without a label, though mapped.")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -76,12 +77,9 @@ def _is_vector(path: str) -> bool:
         raise InputError(f"There is no file '{path}'.", "Check the path of the labels.")
     if plain and Path(path).is_file() and Path(path).stat().st_size == 0:
         raise InputError(f"The file '{path}' is empty.", "Copy or save the labels again.")
-    try:
+    with contextlib.suppress(*VECTOR_ERRORS):
         if len(pyogrio.list_layers(path)):
             return True
-    except VECTOR_ERRORS:
-        # A raster, then, or nothing that can be read.
-        pass
     try:
         with rasterio.open(path):
             return False

@@ -18,6 +18,7 @@ Reals = npt.NDArray[np.float64]
 
 # Blocks wanted: enough to balance the classes, few enough to keep splits apart.
 _BLOCKS = 30
+_FEWEST_BLOCKS = 9
 # A class that is missing from a split weighs more than any imbalance.
 _MISSING = 1e3
 _EMPTY = 1e6
@@ -26,20 +27,29 @@ _MOST_SWAPPED = 400
 _MOST_STEPS = 400
 
 
-def block_side(cells: Integers, least: int = 1) -> int:
+def block_side(cells: Integers, reach: int = 0) -> int:
     """Return the side of blocks, in patches: the largest that still gives about 30 blocks or more.
+
+    Where patches overlap, blocks are at least twice as wide as a patch reaches, since patches at their edges have to
+    be left out; unless that gives too few blocks.
 
     Args:
         cells: Row and column of each patch in the grid, shape (patches, 2).
-        least: The smallest side allowed.
+        reach: How many patches away a patch still shares pixels.
     """
+    side = 2 * (1 + reach) if reach else 1
+    while side > 1 and _count_blocks(cells, side) < _FEWEST_BLOCKS:
+        side -= 1
     span = int((cells.max(axis=0) - cells.min(axis=0)).max()) + 1
-    side = least
-    for larger in range(least + 1, span + 1):
-        if len(np.unique(cells // larger, axis=0)) < _BLOCKS:
+    for larger in range(side + 1, span + 1):
+        if _count_blocks(cells, larger) < _BLOCKS:
             break
         side = larger
     return side
+
+
+def _count_blocks(cells: Integers, side: int) -> int:
+    return len(np.unique(cells // side, axis=0))
 
 
 def number_blocks(cells: Integers, side: int) -> Integers:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from engine.errors import InputError
+from engine.errors import Cancelled, InputError
 from engine.extraction.class_mapping import LabelValue
 from engine.extraction.labels import Codes, LabelReader, Labels
 from engine.extraction.parallel import Readers, each
@@ -85,6 +85,8 @@ def survey(
 
     def places() -> Iterator[Cell]:
         for row in range(grid.rows):
+            if cancelled.is_set():
+                raise Cancelled
             for column in range(grid.columns):
                 window = grid.window(row, column)
                 if labels.touches(window) and source.covers(window) and (area is None or area.touches(window)):

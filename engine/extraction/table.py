@@ -7,6 +7,7 @@ from typing import Any
 
 from engine.data.dataset_file import SPLITS
 from engine.events import Reporter
+from engine.extraction.patch_choice import Choice
 from engine.nomenclature import Nomenclature
 
 
@@ -26,7 +27,7 @@ def class_table(pixels: Mapping[str, Mapping[int, int]], nomenclature: Nomenclat
 
 def say_table(table: Sequence[Mapping[str, Any]], patches: Mapping[str, int], reporter: Reporter) -> None:
     """Write the table into the log, a line for each class."""
-    width = max((len(str(row["name"])) for row in table), default=0)
+    width = max(10, *(len(str(row["name"])) for row in table))
     totals = {split: max(1, sum(row[split] for row in table)) for split in SPLITS}
     heads = "".join(f"{f'{split} ({patches.get(split, 0)} patches)':>24}" for split in SPLITS)
     reporter.log(f"{'Pixels by class':<{width + 5}}{heads}")
@@ -37,8 +38,7 @@ def say_table(table: Sequence[Mapping[str, Any]], patches: Mapping[str, int], re
 
 def warn_of_gaps(
     table: Sequence[Mapping[str, Any]],
-    patches: Mapping[str, int],
-    holders: Mapping[int, int],
+    choice: Choice,
     nomenclature: Nomenclature,
     reporter: Reporter,
 ) -> None:
@@ -46,8 +46,7 @@ def warn_of_gaps(
 
     Args:
         table: See `class_table`.
-        patches: Patches by split; splits without any were not asked for.
-        holders: Number of blocks that hold a class, by code.
+        choice: The patches; splits without any were not asked for.
         nomenclature: The classes.
         reporter: Is warned.
     """
@@ -58,13 +57,14 @@ def warn_of_gaps(
             f"Only one class occurs, {learnt[0]['code']} {learnt[0]['name']}: a model needs at least two to tell apart."
         )
     for row in learnt:
-        lacking = [split for split in SPLITS if patches.get(split) and not row[split]]
+        lacking = [split for split in SPLITS if choice.counts[split] and not row[split]]
         if lacking:
-            blocks = holders.get(row["code"], 0)
+            blocks = choice.holders[row["code"]]
+            hold = "1 block holds" if blocks == 1 else f"{blocks} blocks hold"
+            smaller = ", or give a smaller --block" if choice.side > 1 else ""
             reporter.warning(
-                f"No pixel of {row['code']} {row['name']} is in {' and '.join(lacking)}: only {blocks} "
-                f"block{'s hold' if blocks != 1 else ' holds'} that class. Label more of it elsewhere, or give a "
-                "smaller --block."
+                f"No pixel of {row['code']} {row['name']} is in {' and '.join(lacking)}: only {hold} that class. "
+                f"Label more of it elsewhere{smaller}."
             )
     for row in table:
         if row["code"] in disabled:
