@@ -108,7 +108,7 @@ def _train(
         torch.backends.cudnn.benchmark = True
     if hardware.processes > 1:
         _prepare_further_processes(request, folder)
-    network, _ = build_initial_network(
+    network, changes = build_initial_network(
         job.manifest,
         encoder_weights=job.recipe.encoder_weights,
         origin=job.origin,
@@ -118,6 +118,9 @@ def _train(
     frozen = freeze(network, job.recipe.freeze)
     if frozen:
         reporter.log(f"{len(frozen)} tensors of the encoder stay as they are.")
+    still = [change.name for change in changes if change.what == "widened" and change.name in frozen]
+    if still:
+        reporter.warning(f"{', '.join(still)} was made for other bands and is frozen: the new bands stay guesses.")
     precision = trainer_precision(job.recipe.precision, device.partition(":")[0])
     where = f"{hardware.processes} x {device}" if hardware.processes > 1 else device
     reporter.log(f"{job.recipe.architecture} with {job.recipe.encoder} learns on {where} ({precision}).")

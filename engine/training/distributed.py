@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-from typing import cast
+from typing import Any, cast
 
 import torch
 import torch.distributed as dist
-import torch.distributed.nn.functional as differentiable
 from torch import nn
 
 
@@ -33,6 +32,20 @@ def sum_over_processes(value: torch.Tensor) -> torch.Tensor:
     return value
 
 
+class _Sum(torch.autograd.Function):
+    """The sum over all processes, through which gradients go back to all of them."""
+
+    @staticmethod
+    def forward(context: Any, value: torch.Tensor) -> torch.Tensor:
+        del context
+        return sum_over_processes(value)
+
+    @staticmethod
+    def backward(context: Any, gradient: torch.Tensor) -> torch.Tensor:
+        del context
+        return sum_over_processes(gradient.contiguous())
+
+
 class CpuSyncBatchNorm(nn.BatchNorm2d):
     """Batch normalisation over the batches of all processes, for CPUs, which torch's own does not serve."""
 
@@ -43,7 +56,7 @@ class CpuSyncBatchNorm(nn.BatchNorm2d):
         values = images.float()
         count = values.numel() / values.shape[1]
         sums = torch.cat([values.sum((0, 2, 3)), values.square().sum((0, 2, 3)), values.new_tensor([count])])
-        sums = differentiable.all_reduce(sums)  # type: ignore[no-untyped-call]
+        sums = _Sum.apply(sums)  # type: ignore[no-untyped-call]
         total = sums[-1].detach()
         mean, square = (sums[:-1] / total).chunk(2)
         variance = (square - mean.square()).clamp(min=0)

@@ -121,6 +121,12 @@ def fit(
         try:
             return _fit_once(job, network, frozen, hardware, share, folder, reporter, cancelled, resume=resume)
         except Exception as error:
+            if "more than 1 value per channel" in str(error):
+                raise RequestError(
+                    f"{recipe.architecture} cannot learn from {share.micro} patch at a time: some of its layers would "
+                    "see a single value.",
+                    "Choose a greater --batch-size or a smaller --accumulate.",
+                ) from error
             if not out_of_memory(error):
                 raise
             if share.micro == 1 or start is None:

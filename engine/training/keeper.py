@@ -18,6 +18,7 @@ from engine.events import Reporter
 from engine.models.manifest import Manifest
 from engine.models.model_file import save_model
 from engine.text_file import write_whole
+from engine.training.distributed import sum_over_processes, world_size
 from engine.training.module import SegmentationModule
 from engine.training.work_folder import WorkFolder
 
@@ -79,7 +80,7 @@ class Keeper(pl.Callback):
             return
         record = {
             "epoch": trainer.current_epoch + 1,
-            "loss": float(self._sum) / self._count if self._sum is not None else float("nan"),
+            "loss": self._mean_loss(),
             "val_loss": module.val_loss,
             "miou": module.val_miou,
             "learning_rate": module.learning_rate,
@@ -97,7 +98,7 @@ class Keeper(pl.Callback):
             self._cancelled.note = self.farewell()
         self._write_history()
         self._reporter.log(
-            f"Epoch {record["epoch"]} of {trainer.max_epochs}: loss {record['loss']:.4f}, validation loss "
+            f"Epoch {record['epoch']} of {trainer.max_epochs}: loss {record['loss']:.4f}, validation loss "
             f"{record['val_loss']:.4f}, mIoU {record['miou']:.4f}" + (", the best so far." if better else ".")
         )
 
@@ -116,6 +117,12 @@ class Keeper(pl.Callback):
         self.best = state_dict["best"]
         self.best_confusion = state_dict["best_confusion"]
         self._cancelled.note = self.farewell()
+
+    def _mean_loss(self) -> float:
+        # Each process's loss is already scaled so that their mean is the loss of all patches.
+        if self._sum is None:
+            return float("nan")
+        return float(sum_over_processes(self._sum)) / (self._count * world_size())
 
     def _better(self, record: dict[str, float]) -> bool:
         key, sign = ("val_loss", -1) if self._monitor == "loss" else ("miou", 1)
