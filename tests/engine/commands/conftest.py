@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from engine.commands import extract_patches
+from engine.requests import ExtractPatchesRequest
+from tests.engine import tiny
+from tests.engine.patch_sets import HEIGHT, ORIGIN, WIDTH, squares
+
+
+@pytest.fixture
+def extract(tmp_path, recorder):
+    """Run the command on patches of 64 pixels; returns its result."""
+
+    def start(image, labels, *, cancelled=None, reporter=None, **options):
+        values = {"image": image, "labels": labels, "output": str(tmp_path / "ds"), "patch_size": 64, **options}
+        request = ExtractPatchesRequest.model_validate(values)
+        return extract_patches.run(request, reporter or recorder, cancelled or threading.Event())
+
+    return start
+
+
+@pytest.fixture
+def image(tmp_path):
+    pixels = tiny.smooth(3, HEIGHT, WIDTH)
+    return tiny.write(tmp_path / "ortho_2021.tif", pixels, transform=ORIGIN), pixels
+
+
+@pytest.fixture
+def labels(tmp_path):
+    codes = squares()
+    return tiny.write(tmp_path / "labels.tif", codes[None], transform=ORIGIN, nodata=0), codes
