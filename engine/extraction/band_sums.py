@@ -41,19 +41,19 @@ class BandSums:
             values: Pixels, shape (bands, height, width).
             valid: Which of them count, shape (height, width).
         """
-        pixels = values[:, valid].astype(np.float64)
-        count = pixels.shape[1]
+        count = int(valid.sum())
         if not count:
             nothing = (0.0,) * len(values)
             return cls(0, nothing, nothing, nothing, nothing)
-        mean = pixels.mean(axis=1)
-        return cls(
-            count,
-            tuple(mean.tolist()),
-            tuple(np.square(pixels - mean[:, None]).sum(axis=1).tolist()),
-            tuple(pixels.min(axis=1).tolist()),
-            tuple(pixels.max(axis=1).tolist()),
-        )
+        found: list[tuple[float, float, float, float]] = []
+        # Band by band: all of a patch in float64 would be the largest array of all.
+        for band in values:
+            pixels = band[valid].astype(np.float64)
+            low, high, mean = float(pixels.min()), float(pixels.max()), float(pixels.mean())
+            pixels -= mean
+            found.append((mean, float(np.dot(pixels, pixels)), low, high))
+        means, squares, lows, highs = zip(*found, strict=True)
+        return cls(count, means, squares, lows, highs)
 
 
 def band_statistics(sums: Iterable[BandSums], names: Sequence[str], dtype: str) -> tuple[BandStatistics, ...]:
