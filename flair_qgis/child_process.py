@@ -12,7 +12,8 @@ import time
 from pathlib import Path
 from typing import IO, Any, Dict, List, Mapping, Optional, Sequence
 
-GRACE = 1.2
+# the engine needs up to 1.1 s to find words for what it leaves behind
+GRACE = 1.5
 MAX_LINE = 1 << 20
 
 
@@ -95,7 +96,10 @@ class ChildProcess:
         return self._process.wait()
 
     def stop(self, grace: float = GRACE) -> None:
-        """End the process and its descendants: ask, wait up to `grace` seconds, then force."""
+        """End the process and its descendants: ask, wait up to `grace` seconds, then force.
+
+        What the process said until then can be read with `lines` afterwards.
+        """
         if self._closed:
             return  # the process id may belong to somebody else by now
         self._closed = True
@@ -114,6 +118,7 @@ class ChildProcess:
             return  # it hangs in the kernel, for instance in a network drive; it ends when that answers
         finally:
             self._close_input()
+        self._reader.join(0.5)  # its last words may still be in the pipe
 
     def _read(self) -> None:
         stream = self._process.stdout

@@ -95,7 +95,10 @@ def _run(
         while not child.finished():
             if feedback.isCanceled():
                 child.stop()
-                raise failure(tr("Cancelled."))
+                # the engine says as its last words what it keeps for later
+                for line in child.lines(0):
+                    _handle(line, feedback, progress, outcome)
+                raise _cancelled(outcome, feedback, labels)
             for line in child.lines(POLL):
                 _handle(line, feedback, progress, outcome)
             progress.beat()
@@ -106,7 +109,7 @@ def _run(
         child.stop(grace=0)
         raise
     if feedback.isCanceled():
-        raise failure(tr("Cancelled."))
+        raise _cancelled(outcome, feedback, labels)
     if outcome.error is None and code == 0 and outcome.result is not None:
         return outcome.result
     raise _explain(outcome, code, errors, feedback, labels)
@@ -138,6 +141,21 @@ def _handle(line: str, feedback: QgsProcessingFeedback, progress: Progress, outc
 
 def _number(value: Any) -> Optional[float]:
     return float(value) if isinstance(value, (int, float)) and value == value else None
+
+
+def _cancelled(outcome: _Outcome, feedback: QgsProcessingFeedback, labels: Dict[str, str]) -> QgsProcessingException:
+    bare = failure(tr("Cancelled."))
+    if outcome.error is None or outcome.error.get("kind") != "cancelled":
+        return bare
+    words = failure(
+        in_dialog_words(str(outcome.error.get("message") or bare), labels),
+        in_dialog_words(str(outcome.error.get("hint") or ""), labels),
+    )
+    if str(words) != "Cancelled.":
+        # a dialog that was cancelled shows the log only
+        feedback.pushWarning(str(words))
+        return words
+    return bare
 
 
 def _explain(

@@ -27,6 +27,11 @@ def managed_folder() -> Path:
     return Path(QgsApplication.qgisSettingsDirPath()) / MANAGED_FOLDER
 
 
+def absolute(path: str) -> str:
+    """Return a path as the engine needs it, which runs in another folder; an empty one stays empty."""
+    return str(Path(path).expanduser().absolute()) if path else ""
+
+
 def plugin_version() -> str:
     """Return the version that metadata.txt states."""
     text = (plugin_root() / "metadata.txt").read_text(encoding="utf-8")

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Dict, Iterable, Optional, Tuple
 
 from qgis.core import (
+    QgsFeatureSource,
     QgsProcessingAlgorithm,
+    QgsProcessingContext,
     QgsProcessingFeedback,
+    QgsProcessingParameterBoolean,
     QgsProcessingParameterDefinition,
+    QgsProcessingParameterEnum,
+    QgsProcessingParameterFile,
+    QgsProcessingParameterNumber,
 )
 from qgis.PyQt.QtGui import QIcon
 
 from ..engine_process import run_engine
 from ..errors import failure
 from ..i18n import tr
-from ..paths import resources
+from ..paths import absolute, resources
 from ..progress import Progress
 from ..settings import find_engine
+
+DEVICES = ["auto", "cpu", "cuda", "cuda:1", "cuda:2", "cuda:3", "mps"]
 
 
 class FlairAlgorithm(QgsProcessingAlgorithm):
@@ -34,7 +42,11 @@ class FlairAlgorithm(QgsProcessingAlgorithm):
 
     def group(self) -> str:
         # spelled out, so that the translations can be checked
-        return {"landcover": tr("Land cover"), "settings": tr("Settings")}[self.GROUP]
+        return {
+            "training": tr("Training"),
+            "landcover": tr("Land cover"),
+            "settings": tr("Settings"),
+        }[self.GROUP]
 
     def groupId(self) -> str:
         return self.GROUP
@@ -64,6 +76,93 @@ class FlairAlgorithm(QgsProcessingAlgorithm):
         if advanced:
             parameter.setFlags(parameter.flags() | QgsProcessingParameterDefinition.Flag.FlagAdvanced)
         self.addParameter(parameter)
+
+    def add_number(
+        self,
+        name: str,
+        title: str,
+        text: str,
+        kind: QgsProcessingParameterNumber.Type,
+        least: Optional[float] = None,
+        most: Optional[float] = None,
+        default: Optional[float] = None,
+        advanced: bool = False,
+    ) -> None:
+        """Add a number; without a default it may stay empty.
+
+        Args:
+            name: Name of the parameter.
+            title: What the dialog calls it.
+            text: What it does, for its tool tip.
+            kind: Whole or real.
+            least: Smallest value.
+            most: Largest value.
+            default: Value that the dialog begins with.
+            advanced: Whether it is folded away.
+        """
+        number = QgsProcessingParameterNumber(name, title, kind, defaultValue=default, optional=default is None)
+        if least is not None:
+            number.setMinimum(least)
+        if most is not None:
+            number.setMaximum(most)
+        self.add(number, text, advanced)
+
+    def add_ground_sampling_distance(self, name: str) -> None:
+        """Add the image's ground sampling distance."""
+        text = tr("Metres on the ground per image pixel; empty: told by the file.")
+        kind = QgsProcessingParameterNumber.Type.Double
+        self.add_number(name, tr("Ground sampling distance"), text, kind, 1e-6, 1e6, advanced=True)
+
+    def add_nodata(self, name: str) -> None:
+        """Add the image's value that means no data."""
+        text = tr("Image value without meaning; empty: told by the file.")
+        self.add_number(name, tr("No data value"), text, QgsProcessingParameterNumber.Type.Double, advanced=True)
+
+    def plain_options(
+        self, parameters: Dict[str, Any], context: QgsProcessingContext, names: Iterable[str]
+    ) -> Dict[str, Any]:
+        """Return parameters as options of the engine: each under its name in lower case, absent where it is empty.
+
+        Args:
+            parameters: Values of the parameters.
+            context: Where expressions are evaluated.
+            names: Parameters that are a choice, a truth value, a number, a text or a file.
+        """
+        options: Dict[str, Any] = {}
+        for name in names:
+            definition = self.parameterDefinition(name)
+            if parameters.get(name, definition.defaultValue()) in (None, ""):
+                continue
+            if isinstance(definition, QgsProcessingParameterBoolean):
+                value: Any = self.parameterAsBool(parameters, name, context)
+            elif isinstance(definition, QgsProcessingParameterEnum):
+                value = self.parameterAsEnumString(parameters, name, context)
+            elif isinstance(definition, QgsProcessingParameterNumber):
+                whole = definition.dataType() == QgsProcessingParameterNumber.Type.Integer
+                read = self.parameterAsInt if whole else self.parameterAsDouble
+                value = read(parameters, name, context)
+            elif isinstance(definition, QgsProcessingParameterFile):
+                value = absolute(self.parameterAsFile(parameters, name, context))
+            else:
+                value = self.parameterAsString(parameters, name, context).strip()
+            if value != "":
+                options[name.lower()] = value
+        return options
+
+    def area_source(
+        self, parameters: Dict[str, Any], name: str, context: QgsProcessingContext
+    ) -> Optional[QgsFeatureSource]:
+        """Return the polygons of an optional area, or None.
+
+        Raises:
+            QgsProcessingException: An area is given, but cannot be read.
+        """
+        if not self.given(parameters, name):
+            return None
+        source = self.parameterAsSource(parameters, name, context)
+        if source is None:
+            raise failure(tr("The area layer cannot be read."), tr("Choose a polygon layer."))
+        return source
 
     def run_engine(
         self,

@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
 from qgis.core import (
-    QgsCoordinateReferenceSystem,
-    QgsFeatureSource,
     QgsProcessing,
     QgsProcessingContext,
     QgsProcessingFeedback,
@@ -23,20 +21,18 @@ from qgis.core import (
     QgsProcessingParameterNumber,
     QgsProcessingParameterRasterDestination,
     QgsProcessingParameterString,
-    QgsRasterLayer,
-    QgsRectangle,
 )
 
-from ..area import area_extent, write_area
 from ..catalogue import DEFAULT_GROUND_SAMPLING_DISTANCE, catalogue
-from ..errors import failure
 from ..i18n import tr
-from ..layers import LayerInput, describe_layer, readable_path
+from ..image_inputs import ImageInputs
 from ..model_file import ModelDescription
+from ..paths import absolute
 from ..progress import Progress
 from ..styling import StylePostProcessor
-from .base import FlairAlgorithm
-from .classify_checks import check_images, check_layers, check_output, given_model, parse_bands
+from .base import DEVICES, FlairAlgorithm
+from .classify_checks import check_output, given_model
+from .image_checks import check_images, check_layers, parse_bands
 
 INPUT = "INPUT"
 MODEL_NAME = "MODEL_NAME"
@@ -67,11 +63,8 @@ PROBABILITIES = "PROBABILITIES"
 PIXELS = "PIXELS"
 SECONDS = "SECONDS"
 
-DEVICES = ["auto", "cpu", "cuda", "cuda:1", "cuda:2", "cuda:3", "mps"]
 PRECISIONS = ["auto", "exact", "half", "int8"]
 LAYOUTS = ["single", "sheets"]
-# share of the progress bar for copying layers that are not files
-COPY_PART = 30.0
 
 
 class ClassifyAlgorithm(FlairAlgorithm):
@@ -188,28 +181,10 @@ class ClassifyAlgorithm(FlairAlgorithm):
             (BATCH_SIZE, tr("Batch size"), whole, 1, 256, tr("Tiles computed at once; empty: by memory.")),
             (MEMORY, tr("Memory"), real, 0.1, 1e6, tr("Memory that may be used, in GB; empty: what is free.")),
             (THREADS, tr("Threads"), whole, 1, 1024, tr("CPU threads; empty: all cores.")),
-            (
-                GROUND_SAMPLING_DISTANCE,
-                tr("Ground sampling distance"),
-                real,
-                1e-6,
-                1e6,
-                tr("Metres on the ground per image pixel; empty: told by the file."),
-            ),
-            (
-                NODATA,
-                tr("No data value"),
-                real,
-                None,
-                None,
-                tr("Image value without meaning; empty: told by the file."),
-            ),
         ):
-            number = QgsProcessingParameterNumber(name, title, kind, defaultValue=None, optional=True)
-            if least is not None:
-                number.setMinimum(least)
-                number.setMaximum(most)
-            self.add(number, text, advanced=True)
+            self.add_number(name, title, text, kind, least, most, advanced=True)
+        self.add_ground_sampling_distance(GROUND_SAMPLING_DISTANCE)
+        self.add_nodata(NODATA)
         for name, title, default, text in (
             (BLEND, tr("Blend tiles"), False, tr("Weighted overlap of tiles; about 6 times slower.")),
             (AUGMENT, tr("Average over 8 symmetries"), False, tr("Slightly better maps; 8 times slower.")),
@@ -239,25 +214,12 @@ class ClassifyAlgorithm(FlairAlgorithm):
         self, parameters: Dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback
     ) -> bool:
         # Everything that touches layers or the project happens here, on the main thread.
-        layers = [
-            layer
-            for layer in self.parameterAsLayerList(parameters, INPUT, context)
-            if isinstance(layer, QgsRasterLayer)
-        ]
-        if not layers:
-            raise failure(tr("None of the images can be read."), tr("Check that their sources exist."))
-        self._layers: List[LayerInput] = [describe_layer(layer) for layer in layers]
+        self._images = ImageInputs(self.parameterAsLayerList(parameters, INPUT, context))
         self._description = self._model(parameters, context)
-        crs = self._layers[0].crs
-        self._extent: Optional[QgsRectangle] = None
         if self.given(parameters, EXTENT):
-            box = self.parameterAsExtent(parameters, EXTENT, context, crs)
-            self._extent = None if box.isNull() else box
-        self._area: Optional[QgsFeatureSource] = None
-        if self.given(parameters, AREA):
-            self._area = self.parameterAsSource(parameters, AREA, context)
-            if self._area is None:
-                raise failure(tr("The area layer cannot be read."), tr("Choose a polygon layer."))
+            box = self.parameterAsExtent(parameters, EXTENT, context, self._images.crs)
+            self._images.extent = None if box.isNull() else box
+        self._images.area = self.area_source(parameters, AREA, context)
         self._styles = {name: StylePostProcessor() for name in (OUTPUT, CONFIDENCE)}
         return True
 
@@ -269,10 +231,12 @@ class ClassifyAlgorithm(FlairAlgorithm):
             name: self.parameterAsOutputLayer(parameters, name, context) for name in (OUTPUT, CONFIDENCE, PROBABILITIES)
         }
         outputs = {name: path for name, path in outputs.items() if path}
-        options.update({name.lower(): path for name, path in outputs.items()})
+        options.update({name.lower(): absolute(path) for name, path in outputs.items()})
         folder = Path(tempfile.mkdtemp(prefix="flair_input_"))
         try:
-            start = self._add_images(options, folder, context, feedback)
+            known = self._description
+            gsd = known.ground_sampling_distance if known else DEFAULT_GROUND_SAMPLING_DISTANCE
+            start = self._images.add_to(options, "input", gsd, folder, context, feedback)
             result = self.run_engine("classify", options, feedback, Progress(feedback, start, 100))
         finally:
             shutil.rmtree(folder, ignore_errors=True)
@@ -287,71 +251,17 @@ class ClassifyAlgorithm(FlairAlgorithm):
         return given_model(self.parameterAsFile(parameters, MODEL, context), name)
 
     def _options(self, parameters: Dict[str, Any], context: QgsProcessingContext) -> Dict[str, Any]:
-        model = self.parameterAsFile(parameters, MODEL, context)
-        options: Dict[str, Any] = {
-            "model": model or self.parameterAsEnumString(parameters, MODEL_NAME, context),
-            "sheet_size": self.parameterAsDouble(parameters, SHEET_SIZE, context),
-        }
-        weights = self.parameterAsFile(parameters, WEIGHTS, context)
-        if weights and not model:
-            options["weights"] = weights
+        options = self.plain_options(parameters, context, (MODEL,))
+        if not options:
+            options = self.plain_options(parameters, context, (WEIGHTS,))
+            options["model"] = self.parameterAsEnumString(parameters, MODEL_NAME, context)
         bands = parse_bands(self.parameterAsString(parameters, BANDS, context), self._description)
         if bands:
             options["bands"] = bands
-        for name in (DEVICE, PRECISION, LAYOUT):
-            options[name.lower()] = self.parameterAsEnumString(parameters, name, context)
-        for name in (BLEND, AUGMENT, ALLOW_SCALE, ALLOW_RANGE, OVERWRITE):
-            options[name.lower()] = self.parameterAsBool(parameters, name, context)
-        for name in (WINDOW, MARGIN, BATCH_SIZE, THREADS):
-            if self.given(parameters, name):
-                options[name.lower()] = self.parameterAsInt(parameters, name, context)
-        for name in (MEMORY, NODATA, GROUND_SAMPLING_DISTANCE):
-            if self.given(parameters, name):
-                options[name.lower()] = self.parameterAsDouble(parameters, name, context)
+        plain = (DEVICE, PRECISION, LAYOUT, BLEND, AUGMENT, ALLOW_SCALE, ALLOW_RANGE, OVERWRITE)
+        plain += (SHEET_SIZE, WINDOW, MARGIN, BATCH_SIZE, THREADS, MEMORY, NODATA, GROUND_SAMPLING_DISTANCE)
+        options.update(self.plain_options(parameters, context, plain))
         return options
-
-    def _add_images(
-        self, options: Dict[str, Any], folder: Path, context: QgsProcessingContext, feedback: QgsProcessingFeedback
-    ) -> float:
-        """Add images, area and extent to the options; return where the progress bar stands afterwards."""
-        crs = self._layers[0].crs
-        bounds = self._extent
-        if self._area is not None:
-            area = folder / "area.gpkg"
-            write_area(self._area, area, crs, self._extent, context.transformContext(), feedback)
-            options["area"] = str(area)
-            box = area_extent(area)
-            bounds = box if bounds is None else bounds.intersect(box)
-        elif self._extent is not None:
-            box = self._extent
-            corners = (box.xMinimum(), box.xMaximum(), box.yMinimum(), box.yMaximum())
-            options["extent"] = ",".join(repr(value) for value in corners)
-        copied = [layer for layer in self._layers if layer.path is None]
-        gsd = self._description.ground_sampling_distance if self._description else DEFAULT_GROUND_SAMPLING_DISTANCE
-        options["input"] = self._readable(copied, bounds, crs, gsd, folder, feedback)
-        overrides = {layer.crs_text for layer in self._layers}
-        if len(overrides) == 1 and overrides != {None}:
-            options["crs"] = overrides.pop()
-        return COPY_PART if copied else 0.0
-
-    def _readable(
-        self,
-        copied: List[LayerInput],
-        bounds: Optional[QgsRectangle],
-        crs: QgsCoordinateReferenceSystem,
-        gsd: float,
-        folder: Path,
-        feedback: QgsProcessingFeedback,
-    ) -> List[str]:
-        paths: List[str] = []
-        share = COPY_PART / max(1, len(copied))
-        done = 0
-        for number, layer in enumerate(self._layers):
-            progress = Progress(feedback, done * share, (done + 1) * share)
-            extent = None if bounds is None else (bounds, crs)
-            paths.append(readable_path(layer, extent, gsd, folder / f"image_{number}.tif", feedback, progress))
-            done += layer.path is None
-        return paths
 
     def _style_outputs(self, outputs: Dict[str, str], result: Dict[str, Any], context: QgsProcessingContext) -> None:
         for name, key in ((OUTPUT, "style"), (CONFIDENCE, "confidence_style")):

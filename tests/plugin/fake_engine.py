@@ -69,6 +69,110 @@ def classify(options):
     return write_map(options)
 
 
+def extract_patches(options):
+    folder = Path(options["output"])
+    folder.mkdir(exist_ok=True)
+    lists = {"train": 3, "val": 1, "test": 0}
+    (folder / "dataset.yaml").write_text("format: 1\n", encoding="utf-8")
+    for name, count in lists.items():
+        lines = [f"{name}/img_{number}.tif,{name}/msk_{number}.tif\n" for number in range(count)]
+        (folder / f"{name}.csv").write_text("".join(lines), encoding="utf-8")
+    send("progress", fraction=0.5, text="Writing patches, 2 of 4")
+    send("log", text="Pixels by class")
+    rows = [
+        {"code": code, "name": name, "color": color, "train": 1000 * code, "val": 500, "test": 0}
+        for code, name, color in CLASSES
+    ]
+    return {
+        "output": str(folder),
+        "dataset": str(folder / "dataset.yaml"),
+        "patches": lists,
+        "table": rows,
+        "seconds": 0.5,
+    }
+
+
+def write_model(path):
+    """Write a model file with a header and no tensor."""
+    manifest = {
+        "format": 1,
+        "name": "trained",
+        "bands": [{"name": name} for name in ("red", "green", "blue")],
+        "ground_sampling_distance": 0.2,
+        "nomenclature": {
+            "name": "flair",
+            "classes": [{"code": code, "name": name, "color": color} for code, name, color in CLASSES],
+        },
+    }
+    header = json.dumps({"__metadata__": {"flair_manifest": json.dumps(manifest)}}).encode("utf-8")
+    Path(path).write_bytes(len(header).to_bytes(8, "little") + header)
+
+
+def train(options):
+    epochs = int(options.get("epochs", 3))
+    pause = float(os.environ.get("FAKE_ENGINE_PAUSE", "0"))
+    for epoch in range(1, epochs + 1):
+        for batch in range(1, 3):
+            fraction = (2 * (epoch - 1) + batch) / (2 * epochs)
+            text = f"Epoch {epoch} of {epochs}, batch {batch} of 2, loss 0.81, mIoU 0.31"
+            send("progress", fraction=fraction, text=text, eta=3)
+            time.sleep(pause)
+        send("log", text=f"Epoch {epoch}: loss 0.80, mIoU 0.3{epoch % 10}")
+    output = Path(options["output"])
+    write_model(output)
+    report = Path(options.get("report") or output.with_suffix(".html"))
+    report.write_text("<!DOCTYPE html><h1>Trained</h1>", encoding="utf-8")
+    return {
+        "output": str(output),
+        "report": str(report),
+        "folder": str(output.with_name(f"{output.stem}_training")),
+        "epoch": 2,
+        "epochs": epochs,
+        "miou": 0.31,
+        "loss": 0.8,
+        "seconds": 1.5,
+    }
+
+
+COMMANDS = {"classify": classify, "extract-patches": extract_patches, "train": train}
+
+
+def inspected(options):
+    """What GDAL finds in the files of a request."""
+    from osgeo import gdal, ogr
+
+    found = {}
+    images = options.get("input") or options.get("image")
+    found["info"] = gdal.Info(images[0], format="json", computeMinMax=True) if images else None
+    if "area" in options:
+        area = ogr.Open(options["area"])
+        layer = area.GetLayer(0)
+        found["area"] = [layer.GetExtent(), layer.GetFeatureCount(), layer.GetSpatialRef().GetAuthorityCode(None)]
+    labels = options.get("labels")
+    if labels and ogr.Open(labels) is not None:
+        file = ogr.Open(labels)
+        layer = file.GetLayerByName(options["label_layer"]) if "label_layer" in options else file.GetLayer(0)
+        found["labels"] = {
+            "crs": layer.GetSpatialRef().GetAuthorityCode(None),
+            "rows": [feature.items() for feature in layer],
+        }
+    elif labels:
+        found["label_raster"] = gdal.Info(labels, format="json", computeMinMax=True)
+    return found
+
+
+def say_last_words(*_):
+    send("log", text="The last checkpoint is kept.")
+    send(
+        "error",
+        kind="cancelled",
+        message="Cancelled. The best model so far (epoch 3, mIoU 0.41) is kept: PATH",
+        hint="",
+    )
+    sys.stdout.flush()
+    os._exit(130)
+
+
 def grandchild():
     code = "import time, signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(300)"
     return subprocess.Popen([sys.executable, "-c", code])
@@ -79,24 +183,14 @@ def main():
     record = os.environ.get("FAKE_ENGINE_RECORD")
     if record:
         state = {"request": request, "argv": sys.argv, "environment": dict(os.environ), "cwd": os.getcwd()}
-        state["files"] = {name: Path(name).is_file() for name in request["options"].get("input", [])}
+        state["files"] = {
+            name: Path(name).is_file() for name in request["options"].get("input", request["options"].get("image", []))
+        }
         state["cwd_files"] = os.listdir()
         state["sid"] = os.getsid(0) if hasattr(os, "getsid") else None
         state["pid"] = os.getpid()
         if MODE == "inspect":
-            from osgeo import gdal
-
-            state["info"] = gdal.Info(request["options"]["input"][0], format="json", computeMinMax=True)
-            if "area" in request["options"]:
-                from osgeo import ogr
-
-                vectors = ogr.Open(request["options"]["area"])
-                layer = vectors.GetLayer(0)
-                state["area"] = [
-                    layer.GetExtent(),
-                    layer.GetFeatureCount(),
-                    layer.GetSpatialRef().GetAuthorityCode(None),
-                ]
+            state.update(inspected(request["options"]))
         Path(record + ".part").write_text(json.dumps(state))
         os.replace(record + ".part", record)
     threading.Thread(target=watch_input, daemon=True).start()
@@ -125,6 +219,13 @@ def main():
         Path(os.environ["FAKE_ENGINE_PIDS"]).write_text(f"{os.getpid()} {child.pid}")
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         time.sleep(300)
+    if MODE == "last-words":
+        child = grandchild()
+        signal.signal(signal.SIGTERM, say_last_words)
+        Path(os.environ["FAKE_ENGINE_PIDS"]).write_text(f"{os.getpid()} {child.pid}")
+        send("progress", fraction=0.1, text="Epoch 4 of 30")
+        while True:
+            time.sleep(0.05)
     if MODE == "slow":
         for step in range(30):
             send("progress", fraction=step / 30, text="Classifying", eta=None)
@@ -137,7 +238,7 @@ def main():
         values = {"engine": "0.1.0", "python": "3.12", "devices": [{"name": "cpu", "memory_gb": 4}], "home": home}
         values["packages"] = {"torch": "2.13.0"}
     else:
-        values = classify(request["options"])
+        values = COMMANDS[request["command"]](request["options"])
     send("result", values=values)
     sys.stdout.flush()
     os._exit(0)

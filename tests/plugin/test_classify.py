@@ -86,6 +86,16 @@ def test_run_returns_layer_and_numbers(fake_engine, image, model, tmp_path, cont
     assert feedback.warnings == ["bands look alike"]
 
 
+def test_relative_paths_start_from_the_folder_of_qgis(
+    fake_engine, image, model, tmp_path, context, feedback, monkeypatch
+):
+    """The engine runs in a folder of its own, which is deleted afterwards."""
+    monkeypatch.chdir(tmp_path)
+    run({"INPUT": [image], "MODEL": "tiny.safetensors", "OUTPUT": "map.tif"}, context, feedback)
+    assert (fake_engine.options["model"], fake_engine.options["output"]) == (model, str(tmp_path / "map.tif"))
+    assert (gdal.Open(str(tmp_path / "map.tif")).ReadAsArray() == 5).all()
+
+
 def test_model_by_name_with_weights(fake_engine, image, tmp_path, context, feedback):
     weights = tmp_path / "weights.pth"
     weights.write_bytes(b"x")

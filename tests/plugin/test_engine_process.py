@@ -105,9 +105,26 @@ def test_cancel_ends_the_whole_group_within_two_seconds(fake_engine):
     fake_engine.mode("hang")
     feedback = Feedback(cancel_after=0.8)
     started = time.monotonic()
-    with pytest.raises(QgsProcessingException, match="Cancelled"):
+    with pytest.raises(QgsProcessingException) as caught:
         run(fake_engine, feedback)
+    assert str(caught.value) == "Cancelled."
+    assert feedback.warnings == []
     assert time.monotonic() - started < 0.8 + 2.0
+    assert not [pid for pid in fake_engine.pids() if alive(pid)]
+
+
+def test_what_the_engine_keeps_is_told_after_cancelling(fake_engine):
+    """Its last words come after the wish to stop, and are what a person needs to know."""
+    fake_engine.mode("last-words")
+    feedback = Feedback(cancel_after=1.5)
+    started = time.monotonic()
+    kept = "Cancelled. The best model so far (epoch 3, mIoU 0.41) is kept: PATH"
+    with pytest.raises(QgsProcessingException) as caught:
+        run(fake_engine, feedback)
+    assert time.monotonic() - started < 1.5 + 1.0
+    assert str(caught.value) == kept
+    assert feedback.warnings == [kept]
+    assert feedback.infos == ["The last checkpoint is kept."]
     assert not [pid for pid in fake_engine.pids() if alive(pid)]
 
 
