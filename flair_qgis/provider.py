@@ -9,7 +9,9 @@ from qgis.PyQt.QtGui import QIcon
 
 from .algorithms.classify import ClassifyAlgorithm
 from .algorithms.diagnostics import DiagnosticsAlgorithm
+from .algorithms.extract_patches import ExtractPatchesAlgorithm
 from .algorithms.setup_engine import SetupEngineAlgorithm
+from .algorithms.train import TrainAlgorithm
 from .i18n import tr
 from .paths import plugin_version, resources
 from .settings import add_settings, remove_settings
@@ -47,7 +49,14 @@ class FlairProvider(QgsProcessingProvider):
         super().unload()
 
     def loadAlgorithms(self) -> None:
-        for algorithm in (ClassifyAlgorithm, SetupEngineAlgorithm, DiagnosticsAlgorithm):
+        # in the order of work
+        for algorithm in (
+            ExtractPatchesAlgorithm,
+            TrainAlgorithm,
+            ClassifyAlgorithm,
+            SetupEngineAlgorithm,
+            DiagnosticsAlgorithm,
+        ):
             self.addAlgorithm(algorithm())
 
     def supportedOutputRasterLayerExtensions(self) -> List[str]:

@@ -43,6 +43,8 @@ def test_language_of_qgis(monkeypatch):
     algorithm = QgsApplication.processingRegistry().algorithmById("flair:classify").create()
     assert algorithm.displayName() == "Classer l'occupation du sol"
     assert algorithm.group() == "Occupation du sol"
+    training = QgsApplication.processingRegistry().algorithmById("flair:train").create()
+    assert (training.displayName(), training.group()) == ("Entraîner un modèle", "Entraînement")
     monkeypatch.setattr(i18n, "language", lambda: "de")
     assert i18n.tr("Land cover") == "Land cover"
     assert QgsApplication.processingRegistry().algorithmById("flair:classify").name() == "classify"
@@ -50,6 +52,6 @@ def test_language_of_qgis(monkeypatch):
 
 def test_tags_stay_a_list(monkeypatch):
     monkeypatch.setattr(i18n, "language", lambda: "fr")
-    for name in ("classify", "setupengine", "diagnostics"):
+    for name in ("extractpatches", "train", "classify", "setupengine", "diagnostics"):
         algorithm = QgsApplication.processingRegistry().algorithmById(f"flair:{name}")
         assert len(algorithm.tags()) >= 5

@@ -62,7 +62,7 @@ def test_plugin_loads_without_a_window(qgis_app):
     try:
         plugin.initProcessing()
         assert registry.providerById("flair").versionInfo() == metadata()["version"]
-        assert len(registry.providerById("flair").algorithms()) == 3
+        assert len(registry.providerById("flair").algorithms()) == 5
         plugin.unload()
         assert registry.providerById("flair") is None
     finally:
@@ -98,7 +98,7 @@ def test_no_print_and_python_39_syntax():
 
 
 def test_ids_are_stable_and_have_icons_and_help():
-    for name in ("classify", "setupengine", "diagnostics"):
+    for name in ("extractpatches", "train", "classify", "setupengine", "diagnostics"):
         algorithm = QgsApplication.processingRegistry().createAlgorithmById(f"flair:{name}")
         assert algorithm.name() == name
         assert re.fullmatch(r"[a-z]+", algorithm.groupId())
