@@ -23,8 +23,15 @@ sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
 sys.path.insert(0, "/usr/share/qgis/python/plugins")
 
 import pytest
-from helpers import Feedback, write_model, write_raster
-from qgis.core import QgsApplication, QgsProcessingContext, QgsProject
+from helpers import Feedback, polygons, write_model, write_raster
+from qgis.core import (
+    QgsApplication,
+    QgsCoordinateTransformContext,
+    QgsProcessingContext,
+    QgsProject,
+    QgsVectorFileWriter,
+    QgsVectorLayer,
+)
 
 
 @pytest.fixture(scope="session")
@@ -118,3 +125,17 @@ def image(tmp_path):
 @pytest.fixture
 def model(tmp_path):
     return write_model(tmp_path / "tiny.safetensors")
+
+
+@pytest.fixture
+def labels(qgis_app, tmp_path):
+    """The polygons of `helpers.polygons` as the second layer of a file: its source."""
+    path = tmp_path / "labels.gpkg"
+    options = QgsVectorFileWriter.SaveVectorOptions()
+    options.driverName = "GPKG"
+    for layer, name in ((QgsVectorLayer("Point?crs=EPSG:2154", "p", "memory"), "points"), (polygons(), "parcels")):
+        options.layerName = name
+        code = QgsVectorFileWriter.writeAsVectorFormatV3(layer, str(path), QgsCoordinateTransformContext(), options)
+        assert code[0] == QgsVectorFileWriter.WriterError.NoError, code
+        options.actionOnExistingFile = QgsVectorFileWriter.ActionOnExistingFile.CreateOrOverwriteLayer
+    return f"{path}|layername=parcels"

@@ -1,4 +1,4 @@
-# ruff: noqa: N802 - the names of Qt
+# ruff: noqa: N802, N803 - the names of Qt
 """What several tests use."""
 
 import json
@@ -6,7 +6,16 @@ import time
 from pathlib import Path
 
 from osgeo import gdal, osr
-from qgis.core import QgsProcessingFeedback
+from qgis.core import (
+    QgsCoordinateReferenceSystem,
+    QgsCoordinateTransform,
+    QgsCoordinateTransformContext,
+    QgsFeature,
+    QgsGeometry,
+    QgsProcessingFeedback,
+    QgsRectangle,
+    QgsVectorLayer,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -17,6 +26,7 @@ class Feedback(QgsProcessingFeedback):
     def __init__(self, cancel_after=None):
         super().__init__(False)
         self.infos, self.warnings, self.console, self.texts, self.progresses = [], [], [], [], []
+        self.errors = []
         self._cancel_at = None if cancel_after is None else time.monotonic() + cancel_after
         self.progressChanged.connect(lambda value: self.progresses.append((time.monotonic(), value)))
 
@@ -33,6 +43,9 @@ class Feedback(QgsProcessingFeedback):
 
     def pushConsoleInfo(self, info):
         self.console.append(info)
+
+    def reportError(self, error, fatalError=False):
+        self.errors.append(error)
 
     def setProgressText(self, text):
         self.texts.append(text)
@@ -76,6 +89,24 @@ def write_model(path, bands=("red", "green", "blue"), gsd=0.2, version=1):
     header = json.dumps({"__metadata__": {"flair_manifest": json.dumps(manifest)}}).encode("utf-8")
     Path(path).write_bytes(len(header).to_bytes(8, "little") + header)
     return str(path)
+
+
+def polygons(epsg=2154):
+    """A layer in memory: three squares of classes Wald, Haus, Wald inside the image of the tests."""
+    layer = QgsVectorLayer(f"Polygon?crs=EPSG:{epsg}&field=landuse:string(20)&field=code:int", "labels", "memory")
+    transform = QgsCoordinateTransform(
+        QgsCoordinateReferenceSystem("EPSG:2154"), layer.crs(), QgsCoordinateTransformContext()
+    )
+    for number, name in enumerate(("Wald", "Haus", "Wald")):
+        box = QgsRectangle(700000 + number, 6599998.5, 700000.8 + number, 6599999.5)
+        geometry = QgsGeometry.fromRect(box)
+        geometry.transform(transform)
+        feature = QgsFeature(layer.fields())
+        feature.setAttributes([name, number + 1])
+        feature.setGeometry(geometry)
+        layer.dataProvider().addFeature(feature)
+    layer.updateExtents()
+    return layer
 
 
 def alive(pid):
