@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import json
 import math
 import shutil
@@ -22,11 +24,13 @@ from engine.inference.device import choose_device
 from engine.rasters.disk import output_error
 from engine.rasters.staged_output import check_overwrite, check_writable
 from engine.requests import TrainRequest
+from engine.text_file import write_whole
 from engine.training.distributed import is_first_process
-from engine.training.preparation import TrainingJob, prepare
+from engine.training.preparation import MEASURED, TrainingJob, prepare
 from engine.training.work_folder import WorkFolder
 
 if TYPE_CHECKING:
+    from engine.models.changes import TensorChange
     from engine.training.keeper import Keeper
 
 
@@ -94,7 +98,7 @@ def _train(
     job: TrainingJob, device: str, folder: WorkFolder, reporter: Reporter, cancelled: Cancellation, *, resume: bool
 ) -> tuple[Keeper, bool]:
     """Train; return what was kept, and whether 16 bits were used."""
-    reporter.progress(0.02, "Loading the libraries")
+    reporter.progress(MEASURED, "Loading the libraries")
     import torch
 
     from engine.models.freeze import freeze
@@ -115,6 +119,8 @@ def _train(
         seed=request.seed,
         reporter=reporter,
     )
+    if is_first_process():
+        _write_changes(changes, folder.logs / "tensors.csv")
     frozen = freeze(network, job.recipe.freeze)
     if frozen:
         reporter.log(f"{len(frozen)} tensors of the encoder stay as they are.")
@@ -126,6 +132,15 @@ def _train(
     reporter.log(f"{job.recipe.architecture} with {job.recipe.encoder} learns on {where} ({precision}).")
     keeper = fit(job, network, frozen, hardware, folder, reporter, cancelled, resume=resume)
     return keeper, precision != "32-true"
+
+
+def _write_changes(changes: list[TensorChange], path: Path) -> None:
+    """Write where each tensor of the network began."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["tensor", "start", "note"])
+    writer.writerows([item.name, item.what, item.note] for item in changes)
+    write_whole(path, text.getvalue())
 
 
 def _prepare_further_processes(request: TrainRequest, folder: WorkFolder) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from datetime import datetime, timezone
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
 
 DEFINITION = "strict"
 SAMPLES = 6
-PACKAGES = ("torch", "pytorch-lightning", "segmentation-models-pytorch")
 
 
 def report_training(
@@ -132,6 +130,7 @@ def _percent(value: float) -> str:
 
 def _summary(job: TrainingJob, keeper: Keeper, device: str, seconds: float) -> list[tuple[str, str]]:
     manifest, recipe = job.manifest, job.recipe
+    versions = manifest.provenance["versions"].items()
     start = job.origin.manifest.name if job.origin else recipe.encoder_weights
     patches = ", ".join(f"{len(pairs)} {split}" for split, pairs in job.index.pairs.items())
     best = "" if keeper.best is None else f", the best {keeper.best['epoch']:.0f}"
@@ -146,7 +145,7 @@ def _summary(job: TrainingJob, keeper: Keeper, device: str, seconds: float) -> l
         ("Device", device),
         ("Duration", format_duration(seconds)),
         ("Finished", datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")),
-        ("Versions", ", ".join([f"FLAIR land cover {__version__}", *(f"{name} {version(name)}" for name in PACKAGES)])),
+        ("Versions", ", ".join([f"FLAIR land cover {__version__}", *(f"{key} {value}" for key, value in versions)])),
     ]
 
 

@@ -24,6 +24,7 @@ def measure_bands(
     header: PatchHeader,
     reporter: Reporter,
     cancelled: threading.Event,
+    span: tuple[float, float] = (0.0, 1.0),
     seed: int = 0,
 ) -> tuple[BandStatistics, ...]:
     """Return mean and standard deviation of each band over valid, finite pixels.
@@ -34,6 +35,7 @@ def measure_bands(
         header: Header of the images.
         reporter: Receives progress.
         cancelled: Set to stop.
+        span: Part of the progress bar that this takes.
         seed: Seed of the draw.
 
     Raises:
@@ -61,7 +63,8 @@ def measure_bands(
             squares[band] += np.square(kept).sum()
             low[band], high[band] = min(low[band], kept.min()), max(high[band], kept.max())
         done = (number + 1) / len(chosen)
-        reporter.progress(0.0, "Measuring the bands", (time.monotonic() - began) / done * (1 - done))
+        left = (time.monotonic() - began) / done * (1 - done)
+        reporter.progress(span[0] + (span[1] - span[0]) * done, "Measuring the bands", left)
     if not count.all():
         empty = [name for name, pixels in zip(names, count, strict=True) if not pixels]
         raise InputError(f"The images hold no valid pixel in: {', '.join(empty)}.", "Check their nodata value.")

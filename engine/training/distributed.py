@@ -53,7 +53,7 @@ class CpuSyncBatchNorm(nn.BatchNorm2d):
         """Return normalised images of the same shape (N, C, H, W)."""
         if not self.training or world_size() == 1:
             return super().forward(images)
-        values = images.float()
+        values = images.float() if images.dtype.itemsize < 4 else images
         count = values.numel() / values.shape[1]
         sums = torch.cat([values.sum((0, 2, 3)), values.square().sum((0, 2, 3)), values.new_tensor([count])])
         sums = _Sum.apply(sums)  # type: ignore[no-untyped-call]

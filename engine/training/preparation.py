@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from engine.models.adapt import starting_statistics
 
 from engine import __version__
 from engine.data.band_statistics import measure_bands
@@ -18,6 +18,7 @@ from engine.data.dataset_file import BandStatistics
 from engine.data.patch_index import PatchIndex, index_patches
 from engine.errors import InputError, RequestError
 from engine.events import Reporter
+from engine.models.adapt import starting_statistics
 from engine.models.manifest import ELEVATION_ENCODING, Band, Manifest
 from engine.models.resolve import ResolvedModel, resolve_model
 from engine.nomenclature import IGNORE_INDEX, Nomenclature
@@ -26,9 +27,10 @@ from engine.recipe import Recipe, chosen
 from engine.requests import TrainRequest
 from engine.training.presets import load_recipe
 
+PACKAGES = ("torch", "pytorch-lightning", "segmentation-models-pytorch")
 STRIDE = 32
-# Share of the progress bar.
-PREPARED = 0.03
+# Where the progress bar stands when the files are looked at, the bands measured, the libraries loaded.
+INDEXED, MEASURED, PREPARED = 0.015, 0.02, 0.03
 # A class with fewer training pixels than this is hardly learnt.
 FEW_PIXELS = 1000
 
@@ -95,7 +97,7 @@ def prepare(request: TrainRequest, reporter: Reporter, cancelled: threading.Even
         choices["encoder_weights"] = "none"
     recipe = load_recipe(request.preset, choices)
     dataset = open_dataset(request.data, request.root)
-    index = index_patches(dataset, reporter, cancelled, PREPARED / 2)
+    index = index_patches(dataset, reporter, cancelled, INDEXED)
     channels, names = _channels(request, index, origin)
     nomenclature = _classes(request, dataset, index, reporter)
     bands = _statistics(dataset, index, names, channels, origin, reporter, cancelled)
@@ -181,7 +183,8 @@ def _statistics(
     if dataset.described is not None:
         measured: tuple[BandStatistics, ...] = dataset.described.bands
     else:
-        measured = measure_bands(index.pairs["train"], index.bands, index.header, reporter, cancelled)
+        span = (INDEXED, MEASURED)
+        measured = measure_bands(index.pairs["train"], index.bands, index.header, reporter, cancelled, span)
     bands = [Band(**vars(measured[number - 1])) for number in channels]
     if origin is None:
         return tuple(bands)
@@ -247,6 +250,7 @@ def _provenance(
         "recipe": recipe.model_dump(mode="json", exclude={"encoder_weights"}),
         "start": start,
         "seed": request.seed,
+        "versions": {name: version(name) for name in PACKAGES},
     }
 
 
