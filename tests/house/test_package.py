@@ -46,7 +46,12 @@ def test_engine_runs_from_the_unpacked_zip(archive, tmp_path):
     )
     assert answer.returncode == 0, answer.stderr
     assert "classify" in answer.stdout
-    for needed in ("resources/requirements/engine.txt", "resources/requirements/uv.txt", "resources/models.yaml"):
+    for needed in (
+        "resources/requirements/engine.txt",
+        "resources/requirements/uv.txt",
+        "resources/models.yaml",
+        "resources/models3/train_on_my_area.model3",
+    ):
         assert (root / needed).is_file(), needed
 
 

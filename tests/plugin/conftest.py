@@ -88,6 +88,11 @@ class FakeEngine:
     def options(self):
         return self.record["request"]["options"]
 
+    @property
+    def requests(self):
+        """All requests, from the first on."""
+        return [json.loads(line) for line in (self.folder / "requests.jsonl").read_text().splitlines()]
+
     def pids(self, timeout=5.0):
         path = self.folder / "pids"
         end = time.monotonic() + timeout

@@ -193,6 +193,8 @@ def main():
             state.update(inspected(request["options"]))
         Path(record + ".part").write_text(json.dumps(state))
         os.replace(record + ".part", record)
+        with Path(record).with_name("requests.jsonl").open("a") as file:
+            file.write(json.dumps(request) + "\n")
     threading.Thread(target=watch_input, daemon=True).start()
     if MODE == "error":
         send("error", kind="input", message="The image has no CRS.", hint="Set one.")

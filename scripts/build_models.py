@@ -1,0 +1,283 @@
+"""Write the models for QGIS's graphical modeler that the plugin ships, into resources/models3.
+
+Run with the Python that has PyQGIS, after a change here or of an algorithm's parameters:
+`QT_QPA_PLATFORM=offscreen /usr/bin/python3 scripts/build_models.py [FOLDER]`. A test compares what it writes with what
+is committed.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import uuid
+from pathlib import Path
+from typing import Any, NamedTuple
+
+# the order of attributes in a file follows it
+os.environ.setdefault("QT_HASH_SEED", "0")
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), "/usr/share/qgis/python/plugins"]
+
+from qgis.core import (  # noqa: E402 - the paths come first
+    QgsApplication,
+    QgsProcessing,
+    QgsProcessingModelAlgorithm,
+    QgsProcessingModelChildAlgorithm,
+    QgsProcessingModelChildParameterSource,
+    QgsProcessingModelGroupBox,
+    QgsProcessingModelOutput,
+    QgsProcessingModelParameter,
+    QgsProcessingParameterDefinition,
+    QgsProcessingParameterEnum,
+    QgsProcessingParameterFeatureSource,
+    QgsProcessingParameterField,
+    QgsProcessingParameterFile,
+    QgsProcessingParameterNumber,
+    QgsProcessingParameterRasterLayer,
+    QgsProcessingParameterString,
+)
+from qgis.PyQt.QtCore import QPointF, QSizeF  # noqa: E402
+from qgis.PyQt.QtGui import QColor  # noqa: E402
+
+from flair_qgis.algorithms.train import PRESETS  # noqa: E402
+from flair_qgis.provider import FlairProvider  # noqa: E402
+
+SOURCE = QgsProcessingModelChildParameterSource
+BOX = QSizeF(220, 34)
+
+
+class Output(NamedTuple):
+    """An output of a step that is one of the model's.
+
+    Args:
+        name: Its name in the model; the parameter is called `step:name`.
+        title: What a person reads.
+        output: Output of the step.
+    """
+
+    name: str
+    title: str
+    output: str
+
+
+def from_input(name: str) -> Any:
+    """Return the value of an input of the model."""
+    return SOURCE.fromModelParameter(name)
+
+
+def add_inputs(
+    model: QgsProcessingModelAlgorithm, rows: list[tuple[QgsProcessingParameterDefinition, int, int]]
+) -> None:
+    """Add inputs of the model, each with the place of its box."""
+    for definition, x, y in rows:
+        component = QgsProcessingModelParameter(definition.name())
+        component.setPosition(QPointF(x, y))
+        component.setSize(BOX)
+        model.addModelParameter(definition, component)
+    model.setParameterOrder([definition.name() for definition, _, _ in rows])
+
+
+def add_step(
+    model: QgsProcessingModelAlgorithm,
+    name: str,
+    title: str,
+    algorithm: str,
+    place: tuple[int, int],
+    sources: dict[str, Any],
+    outputs: tuple[Output, ...],
+) -> None:
+    """Add a step.
+
+    Args:
+        model: The model.
+        name: Name of the step, which begins the names of its outputs.
+        title: What a person reads.
+        algorithm: Its algorithm.
+        place: Where its box stands.
+        sources: Values by parameter.
+        outputs: Outputs that are the model's.
+    """
+    child = QgsProcessingModelChildAlgorithm(algorithm)
+    child.setChildId(name)
+    child.setDescription(title)
+    child.setPosition(QPointF(*place))
+    child.setSize(BOX)
+    for parameter, source in sources.items():
+        if child.algorithm().parameterDefinition(parameter) is None:
+            raise SystemExit(f"{algorithm} has no parameter {parameter}.")
+        child.addParameterSources(parameter, [source])
+    made = {}
+    for number, item in enumerate(outputs):
+        final = QgsProcessingModelOutput(item.name, item.title)
+        final.setChildId(name)
+        final.setChildOutputName(item.output)
+        final.setPosition(QPointF(place[0] + 300, place[1] + 30 + 50 * number))
+        final.setSize(BOX)
+        made[item.name] = final
+    child.setModelOutputs(made)
+    model.addChildAlgorithm(child)
+
+
+def add_frame(model: QgsProcessingModelAlgorithm, title: str, color: str, place: tuple[int, int, int, int]) -> None:
+    """Draw a frame: left, top, width and height."""
+    frame = QgsProcessingModelGroupBox(title)
+    left, top, width, height = place
+    frame.setSize(QSizeF(width, height))
+    frame.setPosition(QPointF(left + width / 2, top + height / 2))
+    frame.setColor(QColor(color))
+    # else QGIS draws lots for its name, and each time the file is another
+    name = f"{{{uuid.uuid5(uuid.NAMESPACE_URL, title)}}}"
+    frame.loadVariant({**frame.toVariant(), "uuid": name})
+    model.addGroupBox(frame)
+
+
+def optional(definition: QgsProcessingParameterDefinition) -> QgsProcessingParameterDefinition:
+    """Return a parameter that may stay empty."""
+    definition.setFlags(definition.flags() | QgsProcessingParameterDefinition.Flag.FlagOptional)
+    return definition
+
+
+def train_on_my_area() -> QgsProcessingModelAlgorithm:
+    """Return the model from an image and polygons to a map: extract patches, train, classify."""
+    model = QgsProcessingModelAlgorithm("Train on my area", "FLAIR land cover", "")
+    whole = QgsProcessingParameterNumber.Type.Integer
+    polygons = QgsProcessing.SourceType.TypeVectorPolygon
+    model_files = "*.safetensors *.pth *.ckpt"
+    add_inputs(
+        model,
+        [
+            (QgsProcessingParameterRasterLayer("image", "Aerial image"), 140, 100),
+            (QgsProcessingParameterFeatureSource("labels", "Label polygons", [polygons]), 140, 150),
+            (optional(QgsProcessingParameterField("class_field", "Field of the class", None, "labels")), 140, 200),
+            (optional(QgsProcessingParameterString("classes", "Classes, such as Wald=7,Haus=1")), 140, 250),
+            (number("patch_size", "Patch size in pixels", whole, 256, 64, 4096), 140, 300),
+            (
+                QgsProcessingParameterEnum("preset", "Preset", PRESETS, defaultValue="quick", usesStaticStrings=True),
+                140,
+                420,
+            ),
+            (optional(number("epochs", "Epochs (empty: the preset's)", whole, None, 1, 100000)), 140, 470),
+            (
+                optional(
+                    QgsProcessingParameterFile(
+                        "start_from", "Start from model file", fileFilter=f"Models ({model_files})"
+                    )
+                ),
+                140,
+                520,
+            ),
+            (
+                optional(
+                    QgsProcessingParameterRasterLayer("other_image", "Image to classify (empty: the aerial image)")
+                ),
+                140,
+                640,
+            ),
+        ],
+    )
+    add_step(
+        model,
+        "extract",
+        "Extract training patches",
+        "flair:extractpatches",
+        (480, 160),
+        {
+            "IMAGE": from_input("image"),
+            "LABELS": from_input("labels"),
+            "CLASS_FIELD": from_input("class_field"),
+            "CLASSES": from_input("classes"),
+            "PATCH_SIZE": from_input("patch_size"),
+        },
+        (Output("table", "Table of classes", "TABLE"),),
+    )
+    add_step(
+        model,
+        "train",
+        "Train a model",
+        "flair:train",
+        (480, 430),
+        {
+            "DATA": SOURCE.fromChildOutput("extract", "OUTPUT"),
+            "PRESET": from_input("preset"),
+            "EPOCHS": from_input("epochs"),
+            "START_FROM": from_input("start_from"),
+        },
+        (Output("model", "Model file", "OUTPUT"), Output("report", "Report of the training", "REPORT")),
+    )
+    add_step(
+        model,
+        "classify",
+        "Classify land cover",
+        "flair:classify",
+        (480, 620),
+        {
+            # a model knows no other way to take one input where another is empty
+            "INPUT": SOURCE.fromExpression("coalesce(@other_image, @image)"),
+            "MODEL": SOURCE.fromChildOutput("train", "OUTPUT"),
+        },
+        (Output("land_cover", "Land cover", "OUTPUT"),),
+    )
+    add_frame(model, "1. Cut patches from what you labelled", "#e4f4ea", (10, 40, 920, 300))
+    add_frame(model, "2. Learn from them", "#fdf0d5", (10, 360, 920, 200))
+    add_frame(model, "3. Map the whole image", "#e3ecf9", (10, 580, 920, 120))
+    model.setHelpContent(HELP)
+    return model
+
+
+def number(name: str, title: str, kind: Any, default: int | None, least: int, most: int) -> Any:
+    """Return the definition of a number."""
+    definition = QgsProcessingParameterNumber(name, title, kind, defaultValue=default)
+    definition.setMinimum(least)
+    definition.setMaximum(most)
+    return definition
+
+
+HELP = {
+    "ALG_DESC": (
+        "<p>From an image and polygons that you drew on it to a land-cover map: cuts patches where there are labels, "
+        "trains a model on them, and classifies the whole image with it.</p><p>Label some hundred polygons, spread "
+        "over the image, of every class that you want to find. The report tells how good the model is; the model file "
+        "classifies further images with <i>Classify land cover</i>.</p>"
+    ),
+    "image": "The image on which the polygons were drawn.",
+    "labels": "Polygons with the class in one of their fields. What no polygon covers is not learnt.",
+    "class_field": "Field that holds a code or a name of the class; empty: code or class, whichever there is.",
+    "classes": (
+        "What your classes are in FLAIR's nomenclature, by code or name; 0 leaves a class out. Empty: the field holds "
+        "its codes or names."
+    ),
+    "patch_size": "Side of a patch in pixels, a multiple of 32. Small areas need small patches.",
+    "preset": "quick: a small network for a first look, also without a graphics card; fine-tune: for good maps.",
+    "epochs": "Passes over the patches: more take longer and learn more.",
+    "start_from": "A model whose weights are adapted, such as a published one; few labels are then enough.",
+    "other_image": "Another image with the same bands.",
+    "extract:table": "How many pixels of each class are in training, validation and test.",
+    "train:model": "One file that classifies further images.",
+    "train:report": "Curves, figures by class and samples.",
+    "classify:land_cover": "Raster of class codes with names and colours.",
+}
+MODELS = {"train_on_my_area": train_on_my_area}
+
+
+def main(folder: Path) -> None:
+    """Write all models into a folder."""
+    application = QgsApplication([], False)
+    application.initQgis()
+    from processing.core.Processing import Processing
+
+    Processing.initialize()
+    provider = FlairProvider()
+    QgsApplication.processingRegistry().addProvider(provider)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, build in MODELS.items():
+        path = folder / f"{name}.model3"
+        if not build().toFile(str(path)):
+            raise SystemExit(f"{path} could not be written.")
+        print(path)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "resources" / "models3")
+    # QGIS's own teardown without a window may crash; the files are written
+    sys.stdout.flush()
+    os._exit(0)
