@@ -7,7 +7,7 @@ import os
 import re
 from pathlib import Path
 
-from qgis.core import QgsApplication
+from qgis.core import QgsApplication, QgsProcessingUtils
 
 MANAGED_FOLDER = "flair_land_cover"
 
@@ -30,6 +30,11 @@ def managed_folder() -> Path:
 def absolute(path: str) -> str:
     """Return a path as the engine needs it, which runs in another folder; an empty one stays empty."""
     return str(Path(path).expanduser().absolute()) if path else ""
+
+
+def is_temporary(path: str) -> bool:
+    """Return whether a path lies where Processing puts what nobody gave a name."""
+    return Path(QgsProcessingUtils.tempFolder()) in Path(path).parents
 
 
 def plugin_version() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -22,7 +23,6 @@ from qgis.core import (
     QgsProcessingParameterNumber,
     QgsProcessingParameterRasterLayer,
     QgsProcessingParameterString,
-    QgsProcessingUtils,
     QgsRectangle,
 )
 
@@ -39,7 +39,7 @@ from ..label_inputs import (
     label_raster_path,
 )
 from ..layers import LayerInput
-from ..paths import absolute
+from ..paths import absolute, is_temporary
 from ..progress import Progress
 from .base import FlairAlgorithm
 from .extract_checks import check_class_field, check_classes, check_file, check_one_kind_of_labels, is_yaml
@@ -286,15 +286,14 @@ class ExtractPatchesAlgorithm(FlairAlgorithm):
                 tr("The labels cannot be copied to a file."), tr("Save them as a GeoPackage, and choose that.")
             )
         # a copy has a single layer, and QGIS may name that of the file it was copied from
-        copied = Path(QgsProcessingUtils.tempFolder()) in Path(path).parents
-        self._label_file = (absolute(path), "" if copied else name)
+        self._label_file = (absolute(path), "" if is_temporary(path) else name)
         source = self.parameterAsSource(parameters, LABELS, context)
         return source.sourceExtent(), source.sourceCrs()
 
     def processAlgorithm(
         self, parameters: Dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback
     ) -> Dict[str, Any]:
-        output = self.parameterAsString(parameters, OUTPUT, context)
+        output = self._named(self.parameterAsString(parameters, OUTPUT, context))
         table = self.parameterAsFileOutput(parameters, TABLE, context)
         folder = Path(tempfile.mkdtemp(prefix="flair_input_"))
         try:
@@ -314,6 +313,15 @@ class ExtractPatchesAlgorithm(FlairAlgorithm):
             write_class_table(table, Path(output).name, result.get("table") or [], patches)
             values[TABLE] = table
         return values
+
+    def _named(self, output: str) -> str:
+        """Return the output folder; a temporary one, which QGIS calls after the parameter, bears the image's name.
+
+        The name of a data set stands in reports and in the models that learnt from it.
+        """
+        if not is_temporary(output):
+            return output
+        return str(Path(output).with_name(re.sub(r"[^\w-]+", "_", self._images.layers[0].name) or OUTPUT))
 
     def _options(self, parameters: Dict[str, Any], context: QgsProcessingContext) -> Dict[str, Any]:
         options = self.plain_options(parameters, context, PLAIN)

@@ -19,7 +19,7 @@ from qgis.core import (
 
 from ..catalogue import catalogue
 from ..i18n import tr
-from ..paths import absolute
+from ..paths import absolute, is_temporary
 from .base import DEVICES, FlairAlgorithm
 from .train_checks import check_data, check_output, check_start, parse_choices, parse_codes, parse_names
 
@@ -255,6 +255,9 @@ class TrainAlgorithm(FlairAlgorithm):
         outputs = {name: self.parameterAsFileOutput(parameters, name, context) for name in (OUTPUT, REPORT)}
         outputs = {name: path for name, path in outputs.items() if path}
         options.update({name.lower(): absolute(path) for name, path in outputs.items()})
+        if is_temporary(outputs[OUTPUT]):
+            # QGIS calls the file after the parameter, and the engine the model after its file
+            options.setdefault("name", Path(options["data"]).name)
         result = self.run_engine("train", options, feedback)
         values: Dict[str, Any] = dict(outputs)
         for name in (MIOU, LOSS, SECONDS):

@@ -101,6 +101,8 @@ def test_defaults_leave_choices_to_the_engine(fake_engine, image, labels, contex
     options = fake_engine.options
     assert options["output"] == result["OUTPUT"]
     assert Path(options["output"]).is_dir()
+    # of the image: the name that reports and models will show
+    assert Path(options["output"]).name == "image"
     assert options["overwrite"] is True
     assert options["patch_size"] == 512
     left = {"class_field", "classes", "bands", "area", "block", "nodata", "ground_sampling_distance", "crs"}

@@ -127,6 +127,7 @@ def test_all_values_arrive(fake_engine, data, model, tmp_path, context, feedback
 
 
 def test_what_is_left_empty_is_the_presets(fake_engine, data, context, feedback):
+    """Only a model in a temporary file is given a name, that of its data set: "OUTPUT" would say nothing."""
     result = run({"DATA": data, "OUTPUT": "TEMPORARY_OUTPUT", "REPORT": "TEMPORARY_OUTPUT"}, context, feedback)
     assert fake_engine.options == {
         "data": data,
@@ -136,6 +137,7 @@ def test_what_is_left_empty_is_the_presets(fake_engine, data, context, feedback)
         "seed": 0,
         "overwrite": True,
         "resume": True,
+        "name": "set",
         "output": result["OUTPUT"],
         "report": result["REPORT"],
     }
