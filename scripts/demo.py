@@ -1,7 +1,8 @@
 """The demo: from nothing to a land-cover map drawn by QGIS.
 
-Makes a scene, learns from its western half, classifies the eastern half in QGIS and compares with the truth. With
-an image and a model of the user's, it classifies that image instead.
+Makes a scene, cuts patches from its western half, trains a small network on them, classifies the eastern half and
+compares with the truth, all of it by the algorithms in QGIS. With an image and a model of the user's, it classifies
+that image instead.
 
     .venv/bin/python -m scripts.demo [--input my.tif] [--model my.safetensors]
 """
@@ -18,21 +19,22 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pyogrio
 import rasterio
+import shapely
 from rasterio.windows import Window
 
 from engine.data.sample_scene import write_sample_scene
 from engine.errors import EngineError
-from engine.events import ConsoleReporter, format_duration
+from engine.events import format_duration
 from engine.nomenclature import load_nomenclature
-from engine.rasters.windows import PixelWindow
-from engine.training.simple import train_simple
 
 ROOT = Path(__file__).resolve().parent.parent
 PLUGIN = "flair_land_cover"
 SIZE = (2560, 1280)
 SEED = 3
-STEPS, TRAINING_SECONDS = 450, 210.0
+PATCH = 256
+EPOCHS = 18
 
 
 def main() -> int:
@@ -72,16 +74,20 @@ def run(image: Path | None, model: Path | None, folder: Path) -> None:
         step("Making the scene")
         scene = write_sample_scene(folder / "scene", width=SIZE[0], height=SIZE[1], seed=SEED)
         image, labels = scene.image, scene.labels
-        west, area = halves(image)
-        if model is None:
-            step("Training on the western half")
+        area = eastern_half(image, folder / "west.gpkg")
+    with Qgis() as qgis:
+        if model is None and labels is not None:
             model = folder / "model.safetensors"
-            train_simple(
-                image, labels, model, window=west, steps=STEPS, seconds=TRAINING_SECONDS, reporter=ConsoleReporter()
-            )
-    assert model is not None
-    step("Classifying" + (" the eastern half" if labels else "") + " in QGIS")
-    classify_in_qgis(image.resolve(), model.resolve(), area, landcover)
+            learn(qgis, image, labels, folder, model)
+        step("Classifying" + (" the eastern half" if labels else ""))
+        qgis.run(
+            "classify",
+            INPUT=image.resolve(),
+            MODEL=model.resolve(),
+            OUTPUT=landcover,
+            OVERWRITE="true",
+            **({"EXTENT": area} if area else {}),
+        )
     if labels is not None:
         step("Comparing with the truth")
         print(accuracy_table(labels, landcover))
@@ -100,12 +106,36 @@ def title(image: Path, model: Path, labels: Path | None) -> str:
     return "Land cover of the sample scene" if labels else f"Land cover of {image.name} by {model.stem}"
 
 
-def halves(image: Path) -> tuple[PixelWindow, str]:
-    """Return the western half in pixels and the eastern half as an extent for QGIS."""
+def learn(qgis: Qgis, image: Path, labels: Path, folder: Path, model: Path) -> None:
+    """Cut patches from the western half and train on them."""
+    step("Extracting patches from the western half")
+    qgis.run(
+        "extractpatches",
+        IMAGE=image,
+        LABELS=labels.with_suffix(".gpkg"),
+        AREA=folder / "west.gpkg",
+        PATCH_SIZE=PATCH,
+        TEST_SHARE=0,
+        OUTPUT=folder / "patches",
+        TABLE=folder / "patches.html",
+    )
+    step("Training")
+    qgis.run(
+        "train", DATA=folder / "patches", PRESET="quick", EPOCHS=EPOCHS, OUTPUT=model, REPORT=folder / "training.html"
+    )
+
+
+def eastern_half(image: Path, west: Path) -> str:
+    """Write the western half as a polygon, and return the eastern one as an extent for QGIS."""
     with rasterio.open(image) as file:
         middle = file.width // 2
+        left, bottom, right, top = file.window_bounds(Window(0, 0, middle, file.height))
+        pyogrio.raw.write(
+            west, shapely.to_wkb(np.array([shapely.box(left, bottom, right, top)])), [], [], layer="west",
+            driver="GPKG", geometry_type="Polygon", crs=str(file.crs),
+        )  # fmt: skip
         left, bottom, right, top = file.window_bounds(Window(middle, 0, file.width - middle, file.height))
-        return PixelWindow(0, 0, file.height, middle), f"{left},{right},{bottom},{top} [{file.crs}]"
+        return f"{left},{right},{bottom},{top} [{file.crs}]"
 
 
 def qgis_process() -> str:
@@ -117,32 +147,41 @@ def qgis_process() -> str:
     raise DemoError("QGIS is not installed: run 'make setup'.")
 
 
-def classify_in_qgis(image: Path, model: Path, area: str | None, output: Path) -> None:
-    """Run flair:classify in a QGIS with a profile of its own, where this checkout is the plugin."""
-    with tempfile.TemporaryDirectory(prefix="flair_demo_") as temporary:
-        plugins = Path(temporary) / "plugins"
+class Qgis:
+    """qgis_process with a profile of its own, in which this checkout is the plugin; a context manager."""
+
+    def __enter__(self) -> Qgis:
+        self._folder = tempfile.TemporaryDirectory(prefix="flair_demo_")
+        plugins = Path(self._folder.name) / "plugins"
         plugins.mkdir()
         (plugins / PLUGIN).symlink_to(ROOT, target_is_directory=True)
-        environment = {
+        self._environment = {
             **os.environ,
             "QT_QPA_PLATFORM": "offscreen",
             "PYTHONWARNINGS": "ignore",  # of QGIS's own Python
             "QGIS_PLUGINPATH": str(plugins),
-            "QGIS_CUSTOM_CONFIG_PATH": str(Path(temporary) / "profile"),
-            "XDG_RUNTIME_DIR": os.environ.get("XDG_RUNTIME_DIR", temporary),
+            "QGIS_CUSTOM_CONFIG_PATH": str(Path(self._folder.name) / "profile"),
+            "XDG_RUNTIME_DIR": os.environ.get("XDG_RUNTIME_DIR", self._folder.name),
             "FLAIR_ENGINE_PYTHON": os.environ.get("FLAIR_ENGINE_PYTHON", sys.executable),
         }
-        program = qgis_process()
+        self._program = qgis_process()
         enabled = subprocess.run(
-            [program, "plugins", "enable", PLUGIN], env=environment, capture_output=True, text=True, check=False
-        )
+            [self._program, "plugins", "enable", PLUGIN],
+            env=self._environment, capture_output=True, text=True, check=False,
+        )  # fmt: skip
         if enabled.returncode:
             raise DemoError(f"QGIS could not load the plugin.\n{enabled.stdout}{enabled.stderr}")
-        command = [program, "run", "flair:classify", "--", f"INPUT={image}", f"MODEL={model}"]
-        command += [f"EXTENT={area}"] if area else []
-        command += [f"OUTPUT={output}", "OVERWRITE=true"]
-        if subprocess.run(command, env=environment, check=False).returncode:
-            raise DemoError("flair:classify failed; the reason stands above.")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._folder.cleanup()
+
+    def run(self, algorithm: str, **parameters: object) -> None:
+        """Run an algorithm of the plugin."""
+        words = [f"{name}={value}" for name, value in parameters.items()]
+        command = [self._program, "run", f"flair:{algorithm}", "--", *words]
+        if subprocess.run(command, env=self._environment, check=False).returncode:
+            raise DemoError(f"flair:{algorithm} failed; the reason stands above.")
 
 
 def accuracy_table(labels: Path, landcover: Path) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 
 import numpy as np
+import pyogrio
 import pytest
 import rasterio
 from rasterio.transform import from_origin
@@ -36,8 +37,10 @@ def test_table_compares_the_part_that_both_have(tmp_path):
 
 
 def test_halves_cover_the_image_once(tmp_path):
-    west, east = demo.halves(write(tmp_path / "t.tif", np.ones((10, 21), dtype=np.uint8)))
-    assert (west.column, west.width, west.height) == (0, 10, 10)
+    east = demo.eastern_half(write(tmp_path / "t.tif", np.ones((10, 21), dtype=np.uint8)), tmp_path / "west.gpkg")
+    west = pyogrio.read_info(tmp_path / "west.gpkg")
+    assert west["total_bounds"] == pytest.approx((700000.0, 6599998.0, 700002.0, 6600000.0))
+    assert west["crs"] == "EPSG:2154"
     left, right, bottom, top = (float(value) for value in east.split(" ")[0].split(","))
     assert (left, right, bottom, top) == pytest.approx((700002.0, 700004.2, 6599998.0, 6600000.0))
     assert east.endswith("[EPSG:2154]")

@@ -21,7 +21,17 @@ ROOMS = {
     "commands": {"rasters", "models", "data", "inference", "evaluation", "reports", "extraction", "training"},
 }
 """Which rooms each room may know."""
-SHARED = {"band_names", "cancellation", "errors", "events", "nomenclature", "recipe", "requests", "resources", "text_file"}
+SHARED = {
+    "band_names",
+    "cancellation",
+    "errors",
+    "events",
+    "nomenclature",
+    "recipe",
+    "requests",
+    "resources",
+    "text_file",
+}
 """Modules that every room may know, and that know no room."""
 ENTRANCES = {"__main__", "cli", "runner"}
 
