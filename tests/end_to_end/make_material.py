@@ -9,13 +9,17 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from engine.cancellation import Cancellation
+from engine.commands import extract_patches
+from engine.commands import train as training
 from engine.data.sample_scene import write_sample_scene
 from engine.events import ConsoleReporter
 from engine.inference.graph import export_graph
 from engine.models.resolve import resolve_model
-from engine.training.simple import train_simple
+from engine.requests import parse_request
 
 SIZE = (768, 512)
+EPOCHS, BATCH = 3, 4
 
 
 def make_scene(folder: Path) -> None:
@@ -24,8 +28,14 @@ def make_scene(folder: Path) -> None:
 
 
 def train(image: Path, labels: Path, output: Path, steps: int) -> None:
-    train_simple(image, labels, output, encoder="resnet18", steps=steps, batch_size=4, crop=128)
-    export_graph(resolve_model(str(output), None), ConsoleReporter())
+    folder = output.with_name(f"{output.stem}_patches")
+    cut = {"image": str(image), "labels": str(labels), "output": str(folder), "patch_size": 128, "test_share": 0}
+    reporter = ConsoleReporter()
+    patches = extract_patches.run(parse_request("extract-patches", cut), reporter, Cancellation())["patches"]["train"]
+    choices = {"data": str(folder), "output": str(output), "preset": "quick", "crop": 128, "epochs": EPOCHS}
+    choices["repeats"] = max(1, round(steps * BATCH / EPOCHS / patches))
+    training.run(parse_request("train", {**choices, "batch_size": BATCH}), reporter, Cancellation())
+    export_graph(resolve_model(str(output), None), reporter)
 
 
 if __name__ == "__main__":
