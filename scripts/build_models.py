@@ -102,10 +102,12 @@ def add_step(
     child.setDescription(title)
     child.setPosition(QPointF(*place))
     child.setSize(BOX)
-    for parameter, source in sources.items():
-        if child.algorithm().parameterDefinition(parameter) is None:
-            raise SystemExit(f"{algorithm} has no parameter {parameter}.")
-        child.addParameterSources(parameter, [source])
+    for definition in child.algorithm().parameterDefinitions():
+        if definition.name() in sources:
+            child.addParameterSources(definition.name(), [sources[definition.name()]])
+        elif not definition.isDestination() and not definition.flags() & definition.FlagOptional:
+            # the modeler takes a step for unfinished without it
+            child.addParameterSources(definition.name(), [SOURCE.fromStaticValue(definition.defaultValue())])
     made = {}
     for number, item in enumerate(outputs):
         final = QgsProcessingModelOutput(item.name, item.title)
@@ -171,7 +173,7 @@ def train_on_my_area() -> QgsProcessingModelAlgorithm:
                     QgsProcessingParameterRasterLayer("other_image", "Image to classify (empty: the aerial image)")
                 ),
                 140,
-                640,
+                660,
             ),
         ],
     )
@@ -180,7 +182,7 @@ def train_on_my_area() -> QgsProcessingModelAlgorithm:
         "extract",
         "Extract training patches",
         "flair:extractpatches",
-        (480, 160),
+        (480, 190),
         {
             "IMAGE": from_input("image"),
             "LABELS": from_input("labels"),
@@ -195,7 +197,7 @@ def train_on_my_area() -> QgsProcessingModelAlgorithm:
         "train",
         "Train a model",
         "flair:train",
-        (480, 430),
+        (480, 450),
         {
             "DATA": SOURCE.fromChildOutput("extract", "OUTPUT"),
             "PRESET": from_input("preset"),
@@ -209,7 +211,7 @@ def train_on_my_area() -> QgsProcessingModelAlgorithm:
         "classify",
         "Classify land cover",
         "flair:classify",
-        (480, 620),
+        (480, 660),
         {
             # a model knows no other way to take one input where another is empty
             "INPUT": SOURCE.fromExpression("coalesce(@other_image, @image)"),
@@ -219,7 +221,7 @@ def train_on_my_area() -> QgsProcessingModelAlgorithm:
     )
     add_frame(model, "1. Cut patches from what you labelled", "#e4f4ea", (10, 40, 920, 300))
     add_frame(model, "2. Learn from them", "#fdf0d5", (10, 360, 920, 200))
-    add_frame(model, "3. Map the whole image", "#e3ecf9", (10, 580, 920, 120))
+    add_frame(model, "3. Map the whole image", "#e3ecf9", (10, 580, 920, 150))
     model.setHelpContent(HELP)
     return model
 
@@ -271,8 +273,10 @@ def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name, build in MODELS.items():
         path = folder / f"{name}.model3"
-        if not build().toFile(str(path)):
-            raise SystemExit(f"{path} could not be written.")
+        model = build()
+        valid, problems = model.validate()
+        if not valid or not model.toFile(str(path)):
+            raise SystemExit(f"{path} could not be made: {'; '.join(problems)}.")
         print(path)
 
 

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from helpers import ROOT, write_raster
@@ -88,7 +87,7 @@ def test_chain_from_labels_to_a_map(fake_engine, image, labels, tmp_path, contex
     assert results["classify:land_cover"] == str(tmp_path / "map.tif")
 
 
-def test_the_steps_exist():
+def test_the_modeler_takes_all_steps_for_finished():
+    assert model().validate() == (True, [])
     for child in model().childAlgorithms().values():
         assert QgsApplication.processingRegistry().algorithmById(child.algorithmId()), child.algorithmId()
-    assert Path(FOLDER, "train_on_my_area.model3").stat().st_size < 100_000
