@@ -10,7 +10,7 @@ import numpy as np
 
 from engine.data.dataset_file import BandStatistics
 from engine.data.pairs import Pair
-from engine.data.patch_file import PatchHeader, read_image
+from engine.data.patch_file import PatchHeader, missing_pixels, read_image
 from engine.errors import Cancelled, InputError
 from engine.events import Reporter
 
@@ -27,7 +27,7 @@ def measure_bands(
     span: tuple[float, float] = (0.0, 1.0),
     seed: int = 0,
 ) -> tuple[BandStatistics, ...]:
-    """Return mean and standard deviation of each band over valid, finite pixels.
+    """Return mean and standard deviation of each band over the pixels that hold data.
 
     Args:
         pairs: Training patches; at most `LARGEST_SAMPLE` of them, drawn by the seed, are read.
@@ -53,11 +53,12 @@ def measure_bands(
     for number, pair in enumerate(chosen):
         if cancelled.is_set():
             raise Cancelled
-        pixels = read_image(pair.image).reshape(len(names), -1).astype(np.float64)
-        for band, values in enumerate(pixels):
-            kept = values[np.isfinite(values) & (values != header.nodata)]
-            if not kept.size:
-                continue
+        image = read_image(pair.image)
+        present = ~missing_pixels(image, header.nodata)
+        if not present.any():
+            continue
+        for band, values in enumerate(image):
+            kept = values[present].astype(np.float64)
             count[band] += kept.size
             total[band] += kept.sum()
             squares[band] += np.square(kept).sum()

@@ -102,6 +102,26 @@ def read_mask(path: Path, window: Window | None = None) -> Pixels:
     return np.asarray(read_image(path, (1,), window)[0])
 
 
+def missing_pixels(pixels: Pixels, nodata: float | None) -> npt.NDArray[np.bool_]:
+    """Return which pixels of an image say nothing, shape (height, width): those that are not classified either.
+
+    What is not finite in any band is no pixel. A nodata value that is an ordinary measurement as well, 0 to 65535, has
+    to stand in all bands, since black water is dark in one of them; any other, such as -9999, in one is enough.
+
+    Args:
+        pixels: Shape (bands, height, width).
+        nodata: Value that means no data, None without one.
+    """
+    missing = np.zeros(pixels.shape[1:], dtype=np.bool_)
+    if pixels.dtype.kind == "f":
+        missing |= ~np.isfinite(pixels).all(axis=0)
+    if nodata is not None and np.isfinite(nodata):
+        with np.errstate(over="ignore"):
+            hit = pixels == nodata
+        missing |= hit.all(axis=0) if 0 <= nodata <= 65535 else hit.any(axis=0)
+    return missing
+
+
 def _open(path: Path) -> Any:
     with warnings.catch_warnings():
         # FLAIR's masks have no CRS, and a patch needs none to be learnt from.

@@ -14,7 +14,7 @@ from torch.utils.data import Dataset as TorchDataset
 
 from engine.data.jitter import Jitter
 from engine.data.pairs import Pair
-from engine.data.patch_file import read_image, read_mask
+from engine.data.patch_file import missing_pixels, read_image, read_mask
 from engine.data.sampling import class_rarity
 from engine.nomenclature import IGNORE_INDEX
 from engine.recipe import Recipe
@@ -51,16 +51,12 @@ class PatchReader:
         target = self.table[mask.astype(np.uint8, copy=False)]
         if image.dtype != np.uint8:
             image = image.astype(np.float32)
-        invalid = np.zeros(image.shape, dtype=np.bool_)
-        if self.nodata is not None:
-            invalid |= image == self.nodata
-        if image.dtype.kind == "f":
-            invalid |= ~np.isfinite(image)
-        if invalid.any():
-            # A value that one band lacks is filled; a pixel that all bands lack says nothing about its class.
-            target = np.where(invalid.all(axis=0) | ~np.isfinite(image).all(axis=0), IGNORE_INDEX, target)
+        missing = missing_pixels(image, self.nodata)
+        if missing.any():
+            # Their neighbours see them: a value in the middle of the band says least.
+            target = np.where(missing, IGNORE_INDEX, target).astype(np.uint8, copy=False)
             for band, mean in enumerate(self.means):
-                image[band][invalid[band]] = mean
+                image[band][missing] = mean
         return image, target
 
 
