@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from engine.data.dataset_file import FILE_NAME, SPLITS, DatasetFile
+from engine.data.dataset_file import FILE_NAME, SPLITS, DatasetFile, checked_codes, checked_distance
 from engine.data.pairs import Pair, read_pairs
 from engine.errors import InputError
 from engine.nomenclature import Nomenclature, load_nomenclature, resolve_nomenclature
@@ -98,7 +98,7 @@ def _named_lists(path: Path, root: Path | None) -> Dataset:
         values: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"'{path}' cannot be read: {' '.join(str(error).split())}.", "Check the file.") from error
-    if not isinstance(values, dict) or not {"train", "val"} <= set(values):
+    if not isinstance(values, dict) or not (values.get("train") and values.get("val")):
         raise InputError(f"'{path}' names no lists 'train' and 'val'.", _HINT)
     unknown = sorted(str(key) for key in set(values) - _LIST_KEYS)
     if unknown:
@@ -113,18 +113,21 @@ def _named_lists(path: Path, root: Path | None) -> Dataset:
             nomenclature = str(path.parent / nomenclature)
         distance = values.get("ground_sampling_distance")
         bands = values.get("bands")
+        if isinstance(bands, str):
+            bands = bands.replace(",", " ").split()
+        files = {split: path.parent / str(values[split]) for split in SPLITS if values.get(split)}
+        if "test" in files and not files["test"].is_file():
+            raise InputError(f"'{path.parent}' has no list '{files['test'].name}'.", _HINT)
         return Dataset(
             name=str(values.get("name", path.stem)),
-            splits=_lists(
-                {split: path.parent / str(values[split]) for split in SPLITS if values.get(split)}, root, path.parent
-            ),
+            splits=_lists(files, root, path.parent),
             nomenclature=resolve_nomenclature(nomenclature),
-            ignored=tuple(int(code) for code in values.get("ignored", UNDESCRIBED_IGNORED)),
-            ground_sampling_distance=None if distance is None else float(distance),
+            ignored=checked_codes(values.get("ignored", UNDESCRIBED_IGNORED)),
+            ground_sampling_distance=None if distance is None else checked_distance(distance),
             bands=None if bands is None else tuple(str(band) for band in bands),
         )
     except (TypeError, ValueError) as error:
-        raise InputError(f"A value in '{path}' has the wrong type: {error}.", "Check the file.") from error
+        raise InputError(f"A value in '{path}' is not usable: {error}.", "Check the file.") from error
 
 
 def _lists(files: dict[str, Path], root: Path | None, folder: Path) -> dict[str, tuple[Pair, ...]]:

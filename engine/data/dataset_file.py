@@ -17,6 +17,33 @@ FILE_NAME = "dataset.yaml"
 SPLITS = ("train", "val", "test")
 
 
+def checked_codes(values: Any) -> tuple[int, ...]:
+    """Return class codes that a file lists.
+
+    Raises:
+        TypeError: They are no list of numbers.
+        ValueError: One is no code, 0 to 255.
+    """
+    codes = tuple(int(code) for code in values)
+    strange = [code for code in codes if not 0 <= code <= 255]
+    if strange:
+        raise ValueError(f"{strange[0]} is no class code, 0 to 255")
+    return codes
+
+
+def checked_distance(value: Any) -> float:
+    """Return a ground sampling distance that a file gives, in metres.
+
+    Raises:
+        TypeError: It is no number.
+        ValueError: It is no number over 0.
+    """
+    distance = float(value)
+    if not (math.isfinite(distance) and distance > 0):
+        raise ValueError(f"a ground sampling distance of {distance} m is not usable")
+    return distance
+
+
 @dataclass(frozen=True)
 class BandStatistics:
     """A band of all images of a data set.
@@ -110,9 +137,9 @@ class DatasetFile:
                 name=str(values["name"]),
                 bands=bands,
                 nomenclature=Nomenclature.from_dict(values["nomenclature"]),
-                ground_sampling_distance=None if distance is None else float(distance),
+                ground_sampling_distance=None if distance is None else checked_distance(distance),
                 patch_size=int(values["patch_size"]),
-                ignored=tuple(int(code) for code in values.get("ignored", [0])),
+                ignored=checked_codes(values.get("ignored", [0])),
                 pixels={
                     str(split): {int(code): int(count) for code, count in counts.items()}
                     for split, counts in (values.get("pixels") or {}).items()
@@ -145,6 +172,3 @@ class DatasetFile:
                 raise InputError(
                     f"'{path}': mean {band.mean} and deviation {band.std} of '{band.name}' are not usable."
                 )
-        distance = self.ground_sampling_distance
-        if distance is not None and not (math.isfinite(distance) and distance > 0):
-            raise InputError(f"'{path}': a ground sampling distance of {distance} m is not usable.")

@@ -45,15 +45,17 @@ def read_pairs(path: Path, root: Path | None = None) -> tuple[Pair, ...]:
         raise InputError(f"The list '{path}' cannot be read: {error.strerror}.", "Check the path.") from error
     except UnicodeDecodeError as error:
         raise InputError(f"'{path}' is not a text file in UTF-8.", "Save the list as CSV in UTF-8.") from error
-    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
-    separator = _separator(lines[0]) if lines else ","
-    for number, cells in enumerate(csv.reader(lines, delimiter=separator), 1):
-        names = [cell.strip() for cell in cells]
-        if number == 1 and not any(name.lower().endswith(RASTER_SUFFIXES) for name in names):
+    lines = [
+        (number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip() and not line.startswith("#")
+    ]
+    separator = _separator(lines[0][1]) if lines else ","
+    for place, (number, line) in enumerate(lines):
+        names = _cells(line, separator)
+        if place == 0 and not any(name.lower().endswith(RASTER_SUFFIXES) for name in names):
             continue
         if len(names) < 2 or not names[0] or not names[1]:
             raise InputError(
-                f"Line {number} of '{path.name}' is no pair of an image and a mask: {lines[number - 1][:100]!r}.",
+                f"Line {number} of '{path.name}' is no pair of an image and a mask: {line[:100]!r}.",
                 "Each line needs two paths, separated by a comma.",
             )
         pairs.append(Pair(_place(names[0], base), _place(names[1], base)))
@@ -71,7 +73,16 @@ def _separator(line: str) -> str:
     return next((mark for mark in (",", ";", "\t") if mark in line), ",")
 
 
+def _cells(line: str, separator: str) -> list[str]:
+    try:
+        # Line by line, so that a quotation mark that is never closed does not swallow the lines after it.
+        return [cell.strip() for cell in next(csv.reader([line], delimiter=separator, skipinitialspace=True))]
+    except csv.Error:
+        return []
+
+
 def _place(name: str, base: Path) -> Path:
     # Lists made on Windows name folders with backslashes.
     path = Path(PureWindowsPath(name).as_posix()) if "\\" in name and "/" not in name else Path(name)
-    return base / path.expanduser()
+    # A name may begin with ~ and mean no one's home.
+    return base / (path.expanduser() if path.parts[:1] == ("~",) else path)
