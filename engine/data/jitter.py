@@ -86,7 +86,8 @@ class Jitter:
         gain = drawn[:, 6 + count :].view(-1, count, 1, 1)
         values = images
         if self.recipe.gamma:
-            span = high - low
+            # A band that is the same everywhere has no span.
+            span = (high - low).clamp(min=1e-6)
             share = ((values - low) / span).clamp(_GAMMA_FLOOR, 1.0)
             values = torch.where(light.view(1, -1, 1, 1), share.pow(gamma) * span + low, values)
         values = (values - mean) / std

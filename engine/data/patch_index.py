@@ -39,7 +39,7 @@ class PatchIndex:
         counts: By split, pixels of each mask by code, shape (patches, 256).
         smallest: Least height and width of all patches, in pixels.
         largest: Greatest height and width of all patches, in pixels.
-        fingerprint: SHA-256 over names and classes of all patches; the same wherever the data set lies.
+        fingerprint: SHA-256 over folder, name and classes of all patches; a data set may be moved.
     """
 
     pairs: dict[str, tuple[Pair, ...]]
@@ -204,4 +204,4 @@ def _index(dataset: Dataset, every: Sequence[Pair], found: Sequence[_Found], hea
 
 
 def _tail(path: Path) -> str:
-    return "/".join(path.parts[-3:])
+    return "/".join(path.parts[-2:])
