@@ -81,6 +81,8 @@ class SegmentationModule(pl.LightningModule):
         """Confusion matrix of the last validation, shape (classes + 1, classes + 1)."""
         self.val_loss = float("nan")
         self.val_miou = float("nan")
+        # Lightning puts modules back into the mode in which it found them, and never calls this itself.
+        self.train()
 
     @property
     def judged_network(self) -> nn.Module:
@@ -167,16 +169,17 @@ class SegmentationModule(pl.LightningModule):
         self.log_dict({"val_loss": self.val_loss, "val_miou": self.val_miou}, sync_dist=False)
         self.log_dict({f"iou/{item.name}": item.iou for item in scores.classes if item.present}, sync_dist=False)
         if self._plateau is not None and not self.trainer.sanity_checking:
-            watched = self.val_loss if self._recipe.monitor == "loss" else -self.val_miou
-            self._plateau.step(watched)
+            self._plateau.step(self.val_loss if self._recipe.monitor == "loss" else self.val_miou)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return the optimizer; learning rates are set here, not by Lightning, so that a break changes nothing."""
         self._optimizer = make_optimizer(self.network, self._recipe)
         self._first_rates = [group["lr"] for group in self._optimizer.param_groups]
         if self._recipe.schedule == "plateau":
+            # Progress is a share of the best: with a sign turned round, standing still would count as progress.
             self._plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
                 self._optimizer,
+                mode="min" if self._recipe.monitor == "loss" else "max",
                 factor=self._recipe.plateau_factor,
                 patience=self._recipe.plateau_patience,
                 cooldown=self._recipe.plateau_cooldown,
