@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, cast
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -46,6 +46,12 @@ class _Sum(torch.autograd.Function):
         return sum_over_processes(gradient.contiguous())
 
 
+def sum_with_gradient(value: torch.Tensor) -> torch.Tensor:
+    """Return the sum of a tensor over all processes, whose gradient reaches all of them."""
+    result: torch.Tensor = _Sum.apply(value)  # type: ignore[no-untyped-call]
+    return result
+
+
 class CpuSyncBatchNorm(nn.BatchNorm2d):
     """Batch normalisation over the batches of all processes, for CPUs, which torch's own does not serve."""
 
@@ -56,7 +62,7 @@ class CpuSyncBatchNorm(nn.BatchNorm2d):
         values = images.float() if images.dtype.itemsize < 4 else images
         count = values.numel() / values.shape[1]
         sums = torch.cat([values.sum((0, 2, 3)), values.square().sum((0, 2, 3)), values.new_tensor([count])])
-        sums = _Sum.apply(sums)  # type: ignore[no-untyped-call]
+        sums = sum_with_gradient(sums)
         total = sums[-1].detach()
         mean, square = (sums[:-1] / total).chunk(2)
         variance = (square - mean.square()).clamp(min=0)
@@ -72,7 +78,7 @@ class CpuSyncBatchNorm(nn.BatchNorm2d):
         result = (values - mean.view(1, -1, 1, 1)) * scale.view(1, -1, 1, 1)
         if self.affine:
             result = result + self.bias.view(1, -1, 1, 1)
-        return cast(torch.Tensor, result.to(images.dtype))
+        return result.to(images.dtype)
 
 
 def synchronise_on_cpu(network: nn.Module) -> None:

@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from engine.nomenclature import IGNORE_INDEX
-from engine.training.distributed import sum_over_processes, world_size
+from engine.training.distributed import sum_over_processes, sum_with_gradient, world_size
 
 # Lin et al., Focal Loss for Dense Object Detection, 2017: the value they recommend.
 FOCUS = 2.0
@@ -53,7 +53,10 @@ class SegmentationLoss(nn.Module):
         if self.weights is None:
             amount = valid.sum().float()
         else:
-            amount = (self.weights[wanted.where(valid, torch.zeros_like(wanted))] * valid).sum()
+            weight = self.weights[wanted.where(valid, torch.zeros_like(wanted))] * valid
+            amount = weight.sum()
+            # What weighs nothing has no part in the Dice loss either.
+            valid = weight > 0
         total = sum_over_processes(amount)
         # Gradients are averaged over the processes afterwards.
         loss = losses.sum() * world_size() / total.clamp(min=1.0)
@@ -68,7 +71,9 @@ class SegmentationLoss(nn.Module):
         flat = index.flatten()
         common = torch.zeros(classes, device=logits.device).scatter_add(0, flat, picked.flatten().float())
         truth = torch.zeros(classes, device=logits.device).scatter_add(0, flat, valid.flatten().float())
-        found = shares.sum((0, 2, 3))
+        found = shares.sum((0, 2, 3)).float()
+        if world_size() > 1:
+            common, truth, found = sum_with_gradient(torch.cat([common, truth, found])).chunk(3)
         present = truth > 0
         dice = (2 * common + _SMOOTH) / (truth + found + _SMOOTH)
         return 1 - dice[present].mean() if present.any() else logits.sum() * 0
