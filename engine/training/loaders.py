@@ -116,7 +116,7 @@ def training_loader(job: TrainingJob, share: Share, workers: int, device: str) -
     weights = balanced_weights(counts) if job.recipe.sampling == "balanced" else None
     plan = SamplingPlan(len(counts), weights, job.recipe.repeats, job.request.seed)
     pieces = TrainingPieces(
-        _source(job, "train", workers),
+        _source(job, "train", workers, share.processes),
         job.recipe,
         job.piece,
         Jitter(job.recipe, job.manifest.band_names),
@@ -137,17 +137,19 @@ def judging_loader(
 ) -> DataLoader[Any]:
     """Return the whole patches of a split, for this process."""
     return DataLoader(
-        WholePatches(_source(job, split, workers), *job.padded),
+        WholePatches(_source(job, split, workers, processes), *job.padded),
         batch_size=min(micro, JUDGED_AT_ONCE),
         sampler=DealtPatches(len(job.index.pairs[split]), rank, processes),
         **_options(workers, device),
     )
 
 
-def _source(job: TrainingJob, split: str, workers: int) -> PatchCache | PatchReader:
+def _source(job: TrainingJob, split: str, workers: int, processes: int) -> PatchCache | PatchReader:
     reader = patch_reader(job, split)
-    # Each worker process would keep a store of its own.
-    return PatchCache(reader, psutil.virtual_memory().available * CACHE_SHARE) if workers == 0 else reader
+    if workers:
+        # Each worker process would keep a store of its own.
+        return reader
+    return PatchCache(reader, psutil.virtual_memory().available * CACHE_SHARE / processes)
 
 
 def _options(workers: int, device: str) -> dict[str, Any]:

@@ -31,7 +31,7 @@ def load_recipe(preset: str, choices: dict[str, Any]) -> Recipe:
     Raises:
         RequestError: There is no such preset, or it holds an unknown key or a wrong value.
     """
-    values = _read(preset)
+    values = _read(preset, ())
     try:
         return Recipe.model_validate({**values, **choices})
     except ValidationError as error:
@@ -51,9 +51,14 @@ def load_recipe(preset: str, choices: dict[str, Any]) -> Recipe:
         ) from error
 
 
-def _read(preset: str) -> dict[str, Any]:
+def _read(preset: str, above: tuple[Path, ...]) -> dict[str, Any]:
     path = Path(preset).expanduser()
-    if path.suffix.lower() not in (".yaml", ".yml"):
+    if path.suffix.lower() in (".yaml", ".yml"):
+        # A base of one's own lies beside the file that names it.
+        path = (above[-1].parent / path if above else path).resolve()
+        if path in above:
+            raise RequestError(f"The preset '{path}' is its own base.", "Begin it with 'base: fine-tune', for example.")
+    else:
         path = PRESETS / f"{preset}.yaml"
         if preset not in preset_names():
             close = difflib.get_close_matches(preset, preset_names(), n=1, cutoff=0.4)
@@ -71,4 +76,4 @@ def _read(preset: str) -> dict[str, Any]:
         raise RequestError(f"The preset '{path}' holds no choices by name.", "Write lines such as 'epochs: 40'.")
     values.pop("title", None)
     base = values.pop("base", None)
-    return {**_read(str(base)), **values} if base else values
+    return {**_read(str(base), (*above, path)), **values} if base else values

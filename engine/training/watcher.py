@@ -20,6 +20,10 @@ _JUDGING = 0.35
 _ASKED_EVERY = 0.25
 
 
+# Words of CUDA and Metal, of torch on Linux, on Windows, and of CUDA's libraries.
+_NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "status_alloc_failed")
+
+
 class Diverged(Exception):  # noqa: N818 - a state that is caught, not an error that is shown
     """The loss is no number any more.
 
@@ -125,4 +129,4 @@ def out_of_memory(error: BaseException) -> bool:
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     text = str(error).lower()
-    return isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text)
+    return isinstance(error, RuntimeError) and any(part in text for part in _NO_MEMORY)
