@@ -97,9 +97,12 @@ def prepare(request: TrainRequest, reporter: Reporter, cancelled: threading.Even
         choices["encoder_weights"] = "none"
     recipe = load_recipe(request.preset, choices)
     dataset = open_dataset(request.data, request.root)
-    index = index_patches(dataset, reporter, cancelled, INDEXED)
+    # What is never learnt need not be in the nomenclature.
+    looked_at = replace(dataset, ignored=(*dataset.ignored, *(request.ignore or ())))
+    index = index_patches(looked_at, reporter, cancelled, INDEXED)
     channels, names = _channels(request, index, origin)
     nomenclature = _classes(request, dataset, index, reporter)
+    _check_weights(recipe, nomenclature)
     bands = _statistics(dataset, index, names, channels, origin, reporter, cancelled)
     manifest = Manifest(
         name=request.name or Path(request.output).stem,
@@ -169,6 +172,19 @@ def _classes(request: TrainRequest, dataset: Dataset, index: PatchIndex, reporte
         if item.code not in ignored:
             reporter.warning(f"'{item.name}' occurs in validation patches only, so it is not learnt.")
     return nomenclature.with_disabled({item.code for item in nomenclature.classes} - {item.code for item in enabled})
+
+
+def _check_weights(recipe: Recipe, nomenclature: Nomenclature) -> None:
+    if not isinstance(recipe.class_weights, dict):
+        return
+    strange = sorted(set(recipe.class_weights) - set(nomenclature.codes))
+    if strange:
+        raise RequestError(
+            f"Class weights are given for codes that are not in the nomenclature: {', '.join(map(str, strange))}.",
+            f"'{nomenclature.name}' has the codes {', '.join(map(str, nomenclature.codes))}.",
+        )
+    if not any(recipe.class_weights.get(item.code, 1.0) for item in nomenclature.enabled):
+        raise RequestError("All classes that could be learnt have the weight 0.", "Give some of them a weight.")
 
 
 def _statistics(
