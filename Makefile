@@ -24,8 +24,9 @@ format: setup  ## Bring the sources into the project's format
 	$(PYTHON) -m ruff format .
 	$(PYTHON) -m ruff check --fix .
 
-bench: setup  ## Speed and memory, as one table
+bench: setup  ## Speed and memory of classification and training, as tables
 	PYTHONPATH=$(CURDIR) $(PYTHON) benchmarks/classify.py $(ARGS)
+	PYTHONPATH=$(CURDIR) $(PYTHON) benchmarks/train.py $(TRAIN_ARGS)
 
 package: setup  ## The zip for QGIS, in dist/
 	$(PYTHON) scripts/package.py
