@@ -29,7 +29,7 @@ def of_two(share, right):
 
 
 def value(name, logits, target, weights=None, smoothing=0.0):
-    return float(SegmentationLoss(name, weights, smoothing)(logits, target))
+    return SegmentationLoss(name, weights, smoothing)(logits, target).item()
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
@@ -100,7 +100,7 @@ def test_a_batch_without_labels_teaches_nothing(name, weights):
     target[:] = 255
     loss = SegmentationLoss(name, weights, 0.1)(logits, target)
     loss.backward()
-    assert float(loss) == 0.0
+    assert loss.item() == 0.0
     assert (logits.grad == 0).all()
 
 
