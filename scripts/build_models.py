@@ -65,6 +65,14 @@ def from_input(name: str) -> Any:
     return SOURCE.fromModelParameter(name)
 
 
+def from_input_or_default(name: str, default: str) -> Any:
+    """Return the value of an input of the model that has a default, written as in an expression.
+
+    qgis_process hands on nothing for an input that is not named, and the step would take its own default.
+    """
+    return SOURCE.fromExpression(f"coalesce(@{name}, {default})")
+
+
 def add_inputs(
     model: QgsProcessingModelAlgorithm, rows: list[tuple[QgsProcessingParameterDefinition, int, int]]
 ) -> None:
@@ -188,7 +196,7 @@ def train_on_my_area() -> QgsProcessingModelAlgorithm:
             "LABELS": from_input("labels"),
             "CLASS_FIELD": from_input("class_field"),
             "CLASSES": from_input("classes"),
-            "PATCH_SIZE": from_input("patch_size"),
+            "PATCH_SIZE": from_input_or_default("patch_size", "256"),
         },
         (Output("table", "Table of classes", "TABLE"),),
     )
@@ -200,7 +208,7 @@ def train_on_my_area() -> QgsProcessingModelAlgorithm:
         (480, 450),
         {
             "DATA": SOURCE.fromChildOutput("extract", "OUTPUT"),
-            "PRESET": from_input("preset"),
+            "PRESET": from_input_or_default("preset", "'quick'"),
             "EPOCHS": from_input("epochs"),
             "START_FROM": from_input("start_from"),
         },

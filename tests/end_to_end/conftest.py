@@ -39,6 +39,15 @@ class Material:
         return self.folder / "scene" / "labels.tif"
 
     @property
+    def polygons(self):
+        return self.folder / "scene" / "labels.gpkg"
+
+    @property
+    def patches(self):
+        """The data set of 128 x 128 pixels that the model learnt from."""
+        return self.folder / "small_patches"
+
+    @property
     def model(self):
         return self.folder / "small.safetensors"
 

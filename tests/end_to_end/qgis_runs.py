@@ -110,12 +110,20 @@ class Qgis:
         assert answer.code == 0, answer.text
         return self
 
+    def start_algorithm(self, algorithm, **values):
+        """Start an algorithm, or a model by its file."""
+        return self.start("run", str(algorithm), "--", *arguments_of(values))
+
+    def execute(self, algorithm, *, environment=None, **values):
+        """Run an algorithm, or a model by its file, with JSON output."""
+        return self.run("--json", "run", str(algorithm), "--", *arguments_of(values), **(environment or {}))
+
     def start_classify(self, **values):
-        return self.start("run", "flair:classify", "--", *arguments_of(values))
+        return self.start_algorithm("flair:classify", **values)
 
     def classify(self, *, environment=None, **values):
         """Run flair:classify with JSON output."""
-        return self.run("--json", "run", "flair:classify", "--", *arguments_of(values), **(environment or {}))
+        return self.execute("flair:classify", environment=environment, **values)
 
 
 def arguments_of(values):

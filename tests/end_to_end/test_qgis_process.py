@@ -14,7 +14,7 @@ from affine import Affine
 from tests.end_to_end import rasters
 from tests.end_to_end.processes import names_in
 
-ALGORITHMS = ("flair:classify", "flair:setupengine", "flair:diagnostics")
+ALGORITHMS = ("flair:extractpatches", "flair:train", "flair:classify", "flair:setupengine", "flair:diagnostics")
 
 
 def test_lists_the_plugin_and_its_algorithms(qgis):

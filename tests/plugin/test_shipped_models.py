@@ -87,6 +87,21 @@ def test_chain_from_labels_to_a_map(fake_engine, image, labels, tmp_path, contex
     assert results["classify:land_cover"] == str(tmp_path / "map.tif")
 
 
+def test_defaults_hold_where_nothing_is_named(fake_engine, image, labels, tmp_path, context, feedback):
+    """As qgis_process does it: inputs that a person does not name are not there at all."""
+    parameters = {"image": image, "labels": labels}
+    parameters.update(
+        {"classify:land_cover": str(tmp_path / "map.tif"), "train:model": str(tmp_path / "m.safetensors")}
+    )
+    _, success = model().run(parameters, context, feedback)
+    assert success, feedback.errors
+    extract, train, _ = (entry["options"] for entry in fake_engine.requests)
+    assert extract["patch_size"] == 256
+    assert train["preset"] == "quick"
+    assert not {"epochs", "start_from"} & set(train)
+    assert not {"classes", "class_field"} & set(extract)
+
+
 def test_the_modeler_takes_all_steps_for_finished():
     assert model().validate() == (True, [])
     for child in model().childAlgorithms().values():
