@@ -137,7 +137,7 @@ def _summary(job: TrainingJob, keeper: Keeper, device: str, seconds: float) -> l
     return [
         ("Data set", f"{job.dataset.name}: {patches} patches"),
         ("Bands", ", ".join(manifest.band_names)),
-        ("Ground sampling distance", f"{manifest.ground_sampling_distance:g} m"),
+        ("Ground sampling distance", f"{manifest.ground_sampling_distance:.3g} m"),
         ("Network", f"{manifest.architecture} with {manifest.encoder}"),
         ("Start", {"none": "random weights", "imagenet": "ImageNet"}.get(start, Path(start).name)),
         ("Recipe", Path(job.request.preset).name),

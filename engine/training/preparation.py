@@ -276,6 +276,6 @@ def _tell(job: TrainingJob, reporter: Reporter) -> None:
     reporter.log(
         f"Data set {job.dataset.name}: "
         + ", ".join(f"{number} {split} patches" for split, number in count.items())
-        + f"; bands {', '.join(job.manifest.band_names)}; {job.manifest.ground_sampling_distance:g} m a pixel."
+        + f"; bands {', '.join(job.manifest.band_names)}; {job.manifest.ground_sampling_distance:.3g} m a pixel."
     )
     reporter.log(f"{len(job.manifest.nomenclature.enabled)} classes to learn: {classes}.")
