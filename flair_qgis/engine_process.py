@@ -17,7 +17,7 @@ from .errors import failure
 from .i18n import tr
 from .option_names import in_dialog_words
 from .paths import plugin_root, without_user
-from .progress import Progress
+from .progress import Progress, for_the_log
 
 POLL = 0.1
 TAIL = 4000
@@ -98,7 +98,7 @@ def _run(
                 # the engine says as its last words what it keeps for later
                 for line in child.lines(0):
                     _handle(line, feedback, progress, outcome)
-                raise _cancelled(outcome, feedback, labels)
+                raise _cancelled(outcome, labels)
             for line in child.lines(POLL):
                 _handle(line, feedback, progress, outcome)
             progress.beat()
@@ -109,7 +109,7 @@ def _run(
         child.stop(grace=0)
         raise
     if feedback.isCanceled():
-        raise _cancelled(outcome, feedback, labels)
+        raise _cancelled(outcome, labels)
     if outcome.error is None and code == 0 and outcome.result is not None:
         return outcome.result
     raise _explain(outcome, code, errors, feedback, labels)
@@ -128,7 +128,7 @@ def _handle(line: str, feedback: QgsProcessingFeedback, progress: Progress, outc
     if kind == "progress":
         progress.report(_number(event.get("fraction")) or 0.0, str(event.get("text") or ""), _number(event.get("eta")))
     elif kind == "log":
-        feedback.pushInfo(str(event.get("text", "")))
+        feedback.pushInfo(for_the_log(str(event.get("text", ""))))
     elif kind == "warning":
         feedback.pushWarning(str(event.get("text", "")))
     elif kind == "result" and isinstance(event.get("values"), dict):
@@ -143,19 +143,13 @@ def _number(value: Any) -> Optional[float]:
     return float(value) if isinstance(value, (int, float)) and value == value else None
 
 
-def _cancelled(outcome: _Outcome, feedback: QgsProcessingFeedback, labels: Dict[str, str]) -> QgsProcessingException:
-    bare = failure(tr("Cancelled."))
+def _cancelled(outcome: _Outcome, labels: Dict[str, str]) -> QgsProcessingException:
     if outcome.error is None or outcome.error.get("kind") != "cancelled":
-        return bare
-    words = failure(
-        in_dialog_words(str(outcome.error.get("message") or bare), labels),
-        in_dialog_words(str(outcome.error.get("hint") or ""), labels),
-    )
-    if str(words) != "Cancelled.":
-        # a dialog that was cancelled shows the log only
-        feedback.pushWarning(str(words))
-        return words
-    return bare
+        return failure(tr("Cancelled."))
+    words = str(outcome.error.get("message") or "")
+    # the engine's own way to say nothing more, in the language of QGIS
+    message = tr("Cancelled.") if words in ("", "Cancelled.") else words
+    return failure(in_dialog_words(message, labels), in_dialog_words(str(outcome.error.get("hint") or ""), labels))
 
 
 def _explain(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import Optional
 
@@ -13,6 +14,8 @@ from .i18n import tr
 BEAT = 0.3
 TEXT_SECONDS = 1.0
 TEXT_SHARE = 0.02
+COLUMN_GAP = re.compile(r" {2,}")
+SHOWN_GAP = "\u2002\u2002"
 
 
 class Progress:
@@ -69,6 +72,13 @@ class Progress:
     def _set(self, value: float) -> None:
         self._last = time.monotonic()
         self._feedback.setProgress(value)
+
+
+def for_the_log(text: str) -> str:
+    """Return a line for the log: a window runs spaces together, which would hide the columns of a table."""
+    if QgsApplication.platform() == "qgis_process":
+        return text
+    return COLUMN_GAP.sub(SHOWN_GAP, text)
 
 
 def _notice_signals() -> None:

@@ -1,99 +1,28 @@
-"""The algorithm's dialog in a QGIS with a window, on a display that nobody sees.
-
-Screenshots go to FLAIR_TEST_PICTURES when that is set, else to the test's folder.
-"""
+"""The dialogs of the algorithms in a QGIS with a window; see `window_runs`."""
 
 from __future__ import annotations
-
-import json
-import os
-import shutil
-import subprocess
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.end_to_end import rasters
-from tests.end_to_end.processes import ROOT, Running, names_in, stored_tiles
-from tests.end_to_end.qgis_runs import PLUGIN, Qgis, program
-
-SCRIPT = ROOT / "tests" / "end_to_end" / "inside_qgis" / "classify_in_window.py"
-# No tips, no question about a new version, nothing over the network.
-PROFILE = f"""[PythonPlugins]
-{PLUGIN}=true
-processing=true
-
-[qgis]
-checkVersion=false
-showTips=false
-showTips324=false
-showTips322=false
-newsFeed=false
-
-[core]
-NewsFeed\\httpsfeedqgisorg\\disabled=true
-"""
-
-
-@pytest.fixture(scope="session")
-def display():
-    """A display of its own: its name."""
-    server = shutil.which("Xvfb")
-    if server is None:
-        pytest.skip("Xvfb is not installed")
-    reading, writing = os.pipe()
-    process = subprocess.Popen(
-        [server, "-displayfd", str(writing), "-screen", "0", "1400x1000x24", "-nolisten", "tcp"],
-        pass_fds=[writing],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    os.close(writing)
-    with os.fdopen(reading) as pipe:
-        number = pipe.readline().strip()
-    yield f":{number}"
-    process.terminate()
-    process.wait()
+from tests.end_to_end.processes import names_in, stored_tiles
+from tests.end_to_end.qgis_runs import program
+from tests.end_to_end.window_runs import run_in_window
 
 
 @pytest.fixture
 def window(material, display, tmp_path):
-    """Runs the script in a new QGIS and returns what it saw and the finished run."""
+    """Runs the classification in a new QGIS and returns what it saw, the output and the pictures."""
     if program("qgis") is None:
         pytest.skip("QGIS is not installed")
-    qgis = Qgis(tmp_path / "qgis", ROOT, material.cache)
-    settings = qgis.profile / "profiles" / "default" / "QGIS" / "QGIS3.ini"
-    settings.parent.mkdir(parents=True)
-    settings.write_text(PROFILE)
-    pictures = Path(os.environ.get("FLAIR_TEST_PICTURES", tmp_path / "pictures"))
-    pictures.mkdir(parents=True, exist_ok=True)
     folder = tmp_path / "out"
     folder.mkdir()
 
     def run(*, name, **settings):
-        report = tmp_path / "report.json"
-        shown = pictures / name
-        shown.mkdir(exist_ok=True)
-        values = {
-            "model": str(material.model),
-            "output": str(folder / "map.tif"),
-            "pictures": str(shown),
-            "report": str(report),
-            **settings,
-        }
-        environment = qgis.environment(
-            DISPLAY=display, QT_QPA_PLATFORM="xcb", LIBGL_ALWAYS_SOFTWARE=1, FLAIR_WINDOW_RUN=json.dumps(values)
-        )
-        command = [program("qgis"), "--nologo", "--noversioncheck", "--code", str(SCRIPT)]
-        with Running(command, environment, tmp_path) as running:
-            running.wait(200)
-            assert report.exists(), running.stdout + running.stderr
-            seen = json.loads(report.read_text())
-            assert "failure" not in seen, seen["failure"]
-            assert running.processes() == []
-            assert "Traceback" not in running.stderr + running.stdout, running.stderr
-        return seen, folder / "map.tif", shown
+        settings = {"model": str(material.model), "output": str(folder / "map.tif"), **settings}
+        seen, pictures = run_in_window("classify_in_window.py", material, display, tmp_path, name=name, **settings)
+        return seen, folder / "map.tif", pictures
 
     return run
 
@@ -135,3 +64,56 @@ def test_cancel_from_the_dialog(window, material):
     assert seen["loaded"] == 0
     assert not output.exists()
     assert stored_tiles(output) > 0
+
+
+def test_extract_train_cancel_and_train_on_from_the_dialogs(material, display, tmp_path):
+    if program("qgis") is None:
+        pytest.skip("QGIS is not installed")
+    output, page = tmp_path / "mine.safetensors", tmp_path / "report.html"
+    values = {"PRESET": "quick", "ENCODER": "mobilenet_v2", "ENCODER_WEIGHTS": "none", "EPOCHS": 4}
+    seen, pictures = run_in_window(
+        "train_in_window.py",
+        material,
+        display,
+        tmp_path,
+        name="train",
+        image=str(material.image),
+        polygons=str(material.polygons),
+        data=str(tmp_path / "patches"),
+        output=str(output),
+        page=str(page),
+        values={**values, "OPTIONS": "crop=128 repeats=1"},
+        seconds=300,
+    )
+    assert seen["groups"]["flair:extractpatches"] == seen["groups"]["flair:train"] == "Training"
+    extracted = seen["extract"]
+    assert extracted["successful"], extracted
+    patches = [extracted["results"][f"{split}_PATCHES"] for split in ("TRAIN", "VAL", "TEST")]
+    assert sum(patches) == 24
+    running = seen["running"]
+    assert 0 < running["progress"] < 100
+    assert "Epoch 1 of 4" in running["log"]
+    cancelled = seen["cancelled"]
+    print(f"ended {cancelled['cancelled_after']:.1f} s after Cancel")
+    assert not cancelled["successful"]
+    assert cancelled["cancelled_after"] < 2.5
+    assert not cancelled["output"]
+    kept = tmp_path / "mine_training" / "best.safetensors"
+    assert f"is kept: {kept}" in cancelled["log"]
+    again = seen["again"]
+    assert again["successful"], again["log"]
+    assert "Going on with the training" in again["log"]
+    assert again["results"]["OUTPUT"] == str(output)
+    assert 0 <= again["results"]["MIOU"] <= 1
+    assert rasters.learnt(output) <= rasters.SCENE
+    for part in (extracted, cancelled, again):
+        assert part["dialog_returned_after"] < 1
+        assert part["longest_gap"] < 1
+    # the table and, once there is one, the report: each opens from the viewer of results
+    table = extracted["results"]["TABLE"]
+    assert seen["results_then"] == [["Table of classes", table]]
+    assert seen["results"] == [["Table of classes", table], ["Report", str(page)]]
+    assert page.is_file()
+    assert seen["after"] > 100
+    shown = ["extract.png", "extract_log.png", "train.png", "train_cancelled.png", "train_log.png", "train_running.png"]
+    assert names_in(pictures) == shown

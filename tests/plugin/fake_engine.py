@@ -212,6 +212,8 @@ def main():
     if MODE == "late-failure":
         send("result", values={})
         sys.exit(1)
+    if MODE == "table":
+        send("log", text="  1  building       16,866   6.1 %")
     if MODE == "chatty":
         sys.stderr.write("x" * 5_000_000)
         for _ in range(3000):

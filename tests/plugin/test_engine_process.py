@@ -10,7 +10,7 @@ import pytest
 from helpers import ROOT, Feedback, alive
 from qgis.core import QgsProcessingException
 
-from flair_qgis import engine_process
+from flair_qgis import engine_process, progress
 from flair_qgis.engine_process import run_engine
 
 
@@ -55,6 +55,17 @@ def test_events_reach_feedback(fake_engine, feedback, image, tmp_path):
     assert feedback.texts == ["Classifying, 3.5 Mpx/s, 1 min 05 s left"]
     assert feedback.console == ["a library printed this", "{not json"]
     assert 25 in [value for _, value in feedback.progresses]
+
+
+def test_columns_stay_apart_in_the_log_of_a_window(fake_engine, feedback, monkeypatch):
+    """It is HTML there, in which spaces run together; a terminal gets the line as it is."""
+    fake_engine.mode("table")
+    run(fake_engine, feedback)
+    assert feedback.infos == ["\u2002\u20021\u2002\u2002building\u2002\u200216,866\u2002\u20026.1 %"]
+    monkeypatch.setattr(progress.QgsApplication, "platform", lambda: "qgis_process")
+    again = Feedback()
+    run(fake_engine, again)
+    assert again.infos == ["  1  building       16,866   6.1 %"]
 
 
 def test_much_output_does_not_block(fake_engine, feedback):
@@ -123,7 +134,8 @@ def test_what_the_engine_keeps_is_told_after_cancelling(fake_engine):
         run(fake_engine, feedback)
     assert time.monotonic() - started < 1.5 + 1.0
     assert str(caught.value) == kept
-    assert feedback.warnings == [kept]
+    # QGIS shows what is raised; once is enough
+    assert feedback.warnings == []
     assert feedback.infos == ["The last checkpoint is kept."]
     assert not [pid for pid in fake_engine.pids() if alive(pid)]
 

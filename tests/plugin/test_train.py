@@ -233,7 +233,6 @@ def test_cancel_says_what_is_kept(fake_engine, data, tmp_path, context):
     with pytest.raises(QgsProcessingException, match=r"The best model so far \(epoch 3, mIoU 0\.41\) is kept: PATH"):
         run({"DATA": data, "OUTPUT": str(tmp_path / "m.safetensors")}, context, feedback)
     assert time.monotonic() - started < 1.5 + 2.0
-    assert any("is kept: PATH" in text for text in feedback.warnings)
     assert not [pid for pid in fake_engine.pids() if alive(pid)]
 
 

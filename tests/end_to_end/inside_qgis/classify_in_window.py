@@ -2,6 +2,7 @@
 
 `qgis --code classify_in_window.py`, with the settings as JSON in the variable FLAIR_WINDOW_RUN:
 
+- folder: where `window_driver` lies;
 - image, model, output: files; values: more parameters;
 - cancel: press Cancel that many seconds after the run began;
 - pictures: folder for screenshots of the dialog and of the window;
@@ -10,62 +11,16 @@
 
 import json
 import os
-import time
-import traceback
+import sys
 from pathlib import Path
 
 import processing
-from qgis.core import QgsApplication, QgsPalettedRasterRenderer, QgsProject, QgsRasterLayer, QgsSettings
-from qgis.PyQt.QtCore import QEventLoop, QTimer
-from qgis.PyQt.QtWidgets import QApplication, QDialogButtonBox, QDockWidget, QMessageBox
+from qgis.core import QgsApplication, QgsPalettedRasterRenderer, QgsProject, QgsRasterLayer
 from qgis.utils import iface
 
-RUN = json.loads(os.environ["FLAIR_WINDOW_RUN"])
-TICK = 20  # milliseconds
-LONGEST = 150.0  # seconds
-report = {}
+sys.path.insert(0, json.loads(os.environ["FLAIR_WINDOW_RUN"])["folder"])
 
-
-class Ticks:
-    """Counts a timer's ticks; the longest gap between two is how long the window did not answer."""
-
-    def __init__(self):
-        self.count = 0
-        self.gaps = []
-        self._last = time.monotonic()
-        self._timer = QTimer()
-        self._timer.timeout.connect(self._tick)
-        self._timer.start(TICK)
-
-    def _tick(self):
-        now = time.monotonic()
-        self.gaps.append(now - self._last)
-        self._last = now
-        self.count += 1
-
-    def stop(self):
-        self._timer.stop()
-        self._tick()
-
-
-def pause(seconds):
-    """Let the window live for a while."""
-    loop = QEventLoop()
-    QTimer.singleShot(int(seconds * 1000), loop.quit)
-    loop.exec()
-
-
-def wait_until(condition, seconds=LONGEST):
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            raise TimeoutError(f"waited {seconds} s in vain")
-        pause(0.05)
-
-
-def picture(widget, name):
-    if RUN.get("pictures"):
-        widget.grab().save(str(Path(RUN["pictures"]) / f"{name}.png"))
+from window_driver import RUN, Press, arrange_window, pause, picture, report, show, start, wait_until
 
 
 def legend_of(layer):
@@ -77,59 +32,19 @@ def legend_of(layer):
     return {"type": renderer.type(), "classes": classes}
 
 
-def arrange_window():
-    """Show map and layers only, in a size that suits a picture."""
-    window = iface.mainWindow()
-    window.showNormal()
-    window.resize(1280, 860)
-    for dock in window.findChildren(QDockWidget):
-        dock.setVisible(dock.objectName() == "Layers")
-    for box in QApplication.topLevelWidgets():
-        if isinstance(box, QMessageBox):
-            box.close()
-    pause(0.3)
-
-
-def open_dialog():
-    values = {"INPUT": [RUN["image"]], "MODEL": RUN["model"], "OUTPUT": RUN["output"], **RUN.get("values", {})}
-    dialog = processing.createAlgorithmDialog("flair:classify", values)
-    dialog.resize(760, 760)
-    dialog.show()
-    pause(0.5)
-    report["title"] = dialog.windowTitle()
-    picture(dialog, "dialog")
-    return dialog
-
-
 def run(dialog):
-    """Press Run, wait for the end, and count the ticks meanwhile."""
-    finished = []
-    dialog.algorithmFinished.connect(lambda successful, results: finished.append((successful, results)))
-    ticks = Ticks()
-    began = time.monotonic()
-    dialog.buttonBox().button(QDialogButtonBox.Ok).click()
-    report["dialog_returned_after"] = time.monotonic() - began
+    """Press Run, perhaps Cancel, and wait for the end."""
+    pressed = Press(dialog)
     if RUN.get("cancel") is not None:
-        wait_for_progress(dialog)
+        wait_for_progress()
         pause(RUN["cancel"])
         picture(dialog, "running")
-        pressed = time.monotonic()
-        dialog.cancelButton().click()
-        wait_until(lambda: finished)
-        report["cancelled_after"] = time.monotonic() - pressed
-    else:
-        wait_until(lambda: finished)
-    ticks.stop()
-    report["seconds"] = time.monotonic() - began
-    report["ticks"] = ticks.count
-    report["longest_gap"] = max(ticks.gaps)
-    report["successful"] = bool(finished[0][0])
-    report["results"] = {key: value for key, value in finished[0][1].items() if isinstance(value, (str, int, float))}
-    pause(0.2)
+        pressed.cancel()
+    report.update(pressed.wait())
     picture(dialog, "log")
 
 
-def wait_for_progress(dialog):
+def wait_for_progress():
     """Wait until the first tile is stored."""
     output = Path(RUN["output"])
     journal = output.with_name(f".{output.name}.flair-work") / "journal.jsonl"
@@ -157,25 +72,14 @@ def look_at_result():
 
 
 def main():
-    QgsSettings().setValue("/Processing/Configuration/KEEP_DIALOG_OPEN", True)
     iface.addRasterLayer(RUN["image"], "Aerial image")
     arrange_window()
     report["listed"] = [item.id() for item in QgsApplication.processingRegistry().providerById("flair").algorithms()]
-    dialog = open_dialog()
+    values = {"INPUT": [RUN["image"]], "MODEL": RUN["model"], "OUTPUT": RUN["output"], **RUN.get("values", {})}
+    dialog = show(processing.createAlgorithmDialog("flair:classify", values), "dialog")
     run(dialog)
     dialog.close()
     look_at_result()
 
 
-def start():
-    try:
-        main()
-    except Exception:
-        report["failure"] = traceback.format_exc()
-    Path(RUN["report"]).write_text(json.dumps(report))
-    # not the menu's Exit, which would ask whether to save
-    QgsProject.instance().setDirty(False)
-    os._exit(0)
-
-
-QTimer.singleShot(500, start)
+start(main)
