@@ -158,6 +158,28 @@ def test_blur_keeps_images_and_bands_apart():
     assert spread.argmax() == 4 * 8 + 4
 
 
+def test_each_image_is_blurred_by_its_own_width():
+    made = jitter(blur=1.0)
+    values, numbers = images(4), drawn(made, 4)
+    numbers[2, 4] = 0.0
+    together = applied(made, values, numbers)
+    for image in range(4):
+        alone = applied(made, values[image : image + 1], numbers[image : image + 1])[0]
+        assert torch.allclose(together[image], alone, atol=1e-5)
+
+
+def test_each_band_has_its_own_gain():
+    made = jitter(band_gain=0.3)
+    numbers = drawn(made)
+    changed = applied(made, images(), numbers)
+    for image in range(3):
+        for band in (0, 1, 3):
+            gain = float(changed[image, band].std() / PLAIN[image, band].std())
+            assert gain == pytest.approx(float(numbers[image, 10 + band]), rel=1e-3)
+    assert (numbers[:, 12] == 1).all()
+    assert numbers[:, [10, 11, 13]].unique().numel() == 9
+
+
 def test_noise_is_as_strong_as_drawn():
     made = jitter(noise=0.5)
     values = images(3, side=64)

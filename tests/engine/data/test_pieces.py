@@ -256,6 +256,27 @@ def test_balanced_pieces_look_for_the_rare():
     assert 0.3 < share["balanced"] < 0.65
 
 
+def test_what_is_looked_for_lies_anywhere_in_a_piece():
+    target = np.full((128, 128), 1, dtype=np.uint8)
+    target[64, 64] = 0
+    made = pieces(Source((np.zeros((3, 128, 128), dtype=np.uint8), target)), 32, sampling="balanced")
+    places = [np.argwhere(made[0, p, 0]["target"].numpy() == 0) for p in range(300)]
+    found = np.array([place[0] for place in places if len(place)])
+    assert len(found) > 90
+    assert (found.min(axis=0) < 4).all()
+    assert (found.max(axis=0) > 27).all()
+    assert np.abs(found.mean(axis=0) - 15.5).max() < 4
+
+
+def test_what_is_shrunk_is_averaged_not_picked():
+    image = np.zeros((1, 64, 64), dtype=np.uint8)
+    image[:, :, ::3] = 150
+    scaled, _ = _resized(image, np.zeros((64, 64), dtype=np.uint8), 32)
+    assert scaled.mean() == pytest.approx(image.mean(), abs=2)
+    # Every third column is bright; picking two of each four would leave stripes of up to 150 and of 0.
+    assert scaled[0, 4:-4, 4:-4].min() > 20
+
+
 @pytest.mark.parametrize("value", [255, 2])
 def test_balanced_pieces_of_a_patch_without_anything_to_look_for(value):
     image, _ = numbered(64, 64)

@@ -131,7 +131,7 @@ def test_a_class_that_weighs_nothing_teaches_nothing(name):
     without = target.clone()
     without[target == 1] = 255
     assert (gradient[(target == 1)[:, None].expand_as(gradient)] == 0).all()
-    assert float(loss) == pytest.approx(value(name, logits, without, weights), rel=1e-6)
+    assert loss.item() == pytest.approx(value(name, logits, without, weights), rel=1e-6)
 
 
 def test_weights_come_in_the_order_of_the_classes():

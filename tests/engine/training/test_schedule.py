@@ -21,6 +21,8 @@ def test_one_cycle_rises_to_1_and_falls_along_a_cosine(warm_up):
     if warm_up < 1:
         assert shares[-1] == pytest.approx(LAST_SHARE)
         assert one_cycle((1 + warm_up) / 2, warm_up) == pytest.approx((1 + LAST_SHARE) / 2)
+    if warm_up:
+        assert one_cycle(warm_up / 2, warm_up) == pytest.approx((1 + FIRST_SHARE) / 2)
     assert one_cycle(1.01, 0.1) == pytest.approx(LAST_SHARE)
 
 
