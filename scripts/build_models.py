@@ -43,6 +43,7 @@ from flair_qgis.algorithms.train import PRESETS  # noqa: E402
 from flair_qgis.provider import FlairProvider  # noqa: E402
 
 SOURCE = QgsProcessingModelChildParameterSource
+OPTIONAL = QgsProcessingParameterDefinition.Flag.FlagOptional
 BOX = QSizeF(220, 34)
 
 
@@ -113,7 +114,7 @@ def add_step(
     for definition in child.algorithm().parameterDefinitions():
         if definition.name() in sources:
             child.addParameterSources(definition.name(), [sources[definition.name()]])
-        elif not definition.isDestination() and not definition.flags() & definition.FlagOptional:
+        elif not definition.isDestination() and not definition.flags() & OPTIONAL:
             # the modeler takes a step for unfinished without it
             child.addParameterSources(definition.name(), [SOURCE.fromStaticValue(definition.defaultValue())])
     made = {}
@@ -143,7 +144,7 @@ def add_frame(model: QgsProcessingModelAlgorithm, title: str, color: str, place:
 
 def optional(definition: QgsProcessingParameterDefinition) -> QgsProcessingParameterDefinition:
     """Return a parameter that may stay empty."""
-    definition.setFlags(definition.flags() | QgsProcessingParameterDefinition.Flag.FlagOptional)
+    definition.setFlags(definition.flags() | OPTIONAL)
     return definition
 
 

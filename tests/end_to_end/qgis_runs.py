@@ -114,9 +114,10 @@ class Qgis:
         """Start an algorithm, or a model by its file."""
         return self.start("run", str(algorithm), "--", *arguments_of(values))
 
-    def execute(self, algorithm, *, environment=None, **values):
+    def execute(self, algorithm, *, environment=None, timeout=MINUTES, **values):
         """Run an algorithm, or a model by its file, with JSON output."""
-        return self.run("--json", "run", str(algorithm), "--", *arguments_of(values), **(environment or {}))
+        line = ["--json", "run", str(algorithm), "--", *arguments_of(values)]
+        return self.run(*line, timeout=timeout, **(environment or {}))
 
     def start_classify(self, **values):
         return self.start_algorithm("flair:classify", **values)

@@ -13,7 +13,7 @@ import pytest
 import rasterio
 
 from tests.end_to_end import rasters
-from tests.end_to_end.processes import ROOT, names_in, wait_for
+from tests.end_to_end.processes import MINUTES, ROOT, names_in, wait_for
 
 MODEL = ROOT / "resources" / "models3" / "train_on_my_area.model3"
 SPLITS = ("train", "val", "test")
@@ -188,6 +188,7 @@ def test_shipped_model_goes_from_labels_to_a_map(qgis, material, tmp_path):
     output, model, report = tmp_path / "map.tif", tmp_path / "mine.safetensors", tmp_path / "report.html"
     answer = qgis.execute(
         MODEL,
+        timeout=3 * MINUTES,
         **{
             "image": material.image,
             "labels": material.polygons,
