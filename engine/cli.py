@@ -24,7 +24,7 @@ from engine.requests import COMMANDS, Request, parse_request
 from engine.runner import run, watch_stdin
 
 MAX_REQUEST_BYTES = 10_000_000
-PATH_LISTS = {"input", "image", "labels"}
+PATH_LISTS = {"input", "image", "labels", "prediction", "truth"}
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -125,7 +125,7 @@ def area_from_extent(text: str, source: RasterSource) -> AreaOfInterest:
             ) from error
     if not all(math.isfinite(value) for value in (left, right, bottom, top)):
         raise InputError(f"The extent '{text}' cannot be converted to the image's CRS.", "Give it in the image's CRS.")
-    return _area((shapely.box(left, bottom, right, top),), source, f"The extent '{text}'")
+    return area_of_polygons((shapely.box(left, bottom, right, top),), source, f"The extent '{text}'")
 
 
 def area_from_polygons(path: str, layer: str | None, source: RasterSource) -> AreaOfInterest:
@@ -145,7 +145,7 @@ def area_from_polygons(path: str, layer: str | None, source: RasterSource) -> Ar
     shapes, crs = _read_polygons(path, layer)
     if crs is not None and source.crs is not None and crs != source.crs:
         shapes, _ = valid_parts(reproject(shapes, crs, source.crs, path))
-    return _area(tuple(shapes), source, f"The area in '{Path(path).name}'")
+    return area_of_polygons(tuple(shapes), source, f"The area in '{Path(path).name}'")
 
 
 def _parse_extent(text: str) -> tuple[float, float, float, float, CRS | None]:
@@ -177,7 +177,17 @@ def _read_polygons(path: str, layer: str | None) -> tuple[list[Any], CRS | None]
     return shapes, layer_crs(meta.get("crs"), path)
 
 
-def _area(shapes: tuple[Any, ...], source: RasterSource, what: str) -> AreaOfInterest:
+def area_of_polygons(shapes: tuple[Any, ...], source: RasterSource, what: str) -> AreaOfInterest:
+    """Return the area of polygons in the CRS of a raster.
+
+    Args:
+        shapes: Valid polygons.
+        source: The raster.
+        what: What errors call them, at the beginning of a sentence.
+
+    Raises:
+        InputError: They hold no pixel of the raster.
+    """
     full = PixelWindow(0, 0, source.height, source.width)
     frame = footprint(source.transform, full)
     shapes = tuple(shape for shape in shapes if shape.intersects(frame))

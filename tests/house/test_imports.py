@@ -17,8 +17,20 @@ ROOMS = {
     "evaluation": set(),
     "reports": set(),
     "extraction": {"rasters", "data"},
+    # The truth is read as labels are: from the same files, with the same words of what is wrong with them.
+    "comparison": {"rasters", "extraction", "evaluation"},
     "training": {"rasters", "models", "data", "evaluation"},
-    "commands": {"rasters", "models", "data", "inference", "evaluation", "reports", "extraction", "training"},
+    "commands": {
+        "rasters",
+        "models",
+        "data",
+        "inference",
+        "evaluation",
+        "reports",
+        "extraction",
+        "comparison",
+        "training",
+    },
 }
 """Which rooms each room may know."""
 SHARED = {

@@ -4,8 +4,9 @@ import threading
 
 import pytest
 
+from engine.commands import evaluate as evaluate_command
 from engine.commands import extract_patches
-from engine.requests import ExtractPatchesRequest
+from engine.requests import EvaluateRequest, ExtractPatchesRequest
 from tests.engine import tiny
 from tests.engine.patch_sets import HEIGHT, ORIGIN, WIDTH, squares
 
@@ -18,6 +19,19 @@ def extract(tmp_path, recorder):
         values = {"image": image, "labels": labels, "output": str(tmp_path / "ds"), "patch_size": 64, **options}
         request = ExtractPatchesRequest.model_validate(values)
         return extract_patches.run(request, reporter or recorder, cancelled or threading.Event())
+
+    return start
+
+
+@pytest.fixture
+def evaluate(tmp_path, recorder):
+    """Run the command with blocks of 64 pixels; returns its result."""
+
+    def start(*, cancelled=None, **options):
+        values = {"output": str(tmp_path / "ev"), **options}
+        if "prediction" in options:
+            values = {"block": 64, **values}
+        return evaluate_command.run(EvaluateRequest.model_validate(values), recorder, cancelled or threading.Event())
 
     return start
 
