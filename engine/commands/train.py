@@ -66,7 +66,12 @@ def run(request: TrainRequest, reporter: Reporter, cancelled: threading.Event) -
         reporter.log(f"Going on with the training that was interrupted, from '{folder.checkpoint}'.")
     elif first:
         folder.begin(fingerprint, reporter)
-    keeper, arithmetic = _train(job, device, folder, reporter, stop, resume=resume)
+    try:
+        keeper, arithmetic = _train(job, device, folder, reporter, stop, resume=resume)
+    except BaseException:
+        if first and not resume:
+            folder.remove_unless_begun()
+        raise
     if not first:
         return {}
     values = _finish(job, keeper, folder, output, report, device, arithmetic, reporter, stop, time.monotonic() - began)
@@ -117,9 +122,10 @@ def _train(
         encoder_weights=job.recipe.encoder_weights,
         origin=job.origin,
         seed=request.seed,
-        reporter=reporter,
+        # A checkpoint takes the place of what is built here.
+        reporter=SilentReporter() if resume else reporter,
     )
-    if is_first_process():
+    if is_first_process() and not resume:
         _write_changes(changes, folder.logs / "tensors.csv")
     frozen = freeze(network, job.recipe.freeze)
     if frozen:

@@ -99,7 +99,7 @@ def _imagenet(encoder: str, part: nn.Module) -> dict[str, torch.Tensor]:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(
             f"The ImageNet weights of '{encoder}' cannot be downloaded: {reason}",
-            "Check the connection; or, without one, use --encoder-weights none or --encoder-weights FILE.",
+            "Check the connection; or, without one, use --encoder-weights none, or name a file there.",
         ) from error
     return dict(made.state_dict())
 

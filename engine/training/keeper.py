@@ -65,7 +65,7 @@ class Keeper(pl.Callback):
             return "Cancelled. No epoch was complete yet, so there is no model."
         return (
             f"Cancelled. The best model so far (epoch {self.best['epoch']:.0f}, mIoU {self.best['miou']:.3f}) is kept: "
-            f"{self._folder.best}. The same command goes on from the last whole epoch."
+            f"{self._folder.best}. The same run goes on from the last whole epoch."
         )
 
     def on_train_epoch_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:

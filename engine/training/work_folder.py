@@ -85,6 +85,11 @@ class WorkFolder:
         state = self._state()
         write_whole(self.path / _STATE, json.dumps({**state, "complete": True}, indent=1))
 
+    def remove_unless_begun(self) -> None:
+        """Remove the folder of a run that failed before an epoch was whole; there is nothing in it to go on from."""
+        if not self.checkpoint.is_file() and not self.best.is_file():
+            shutil.rmtree(self.path, ignore_errors=True)
+
     @property
     def _previous(self) -> Path:
         return self.path.with_name(f"{self.path.name}_previous")
