@@ -235,7 +235,7 @@ class EvaluateRequest(Request):
     device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto, cpu, cuda, cuda:N or mps.")
     threads: int | None = Field(None, ge=1, description="CPU threads; default: all cores.")
     error_map: bool = Field(True, description="Write a raster of what is right and wrong, for rasters.")
-    block: int = Field(512, ge=16, le=8192, description="Side in pixels of the blocks that intervals are drawn from.")
+    block: int = Field(512, ge=16, le=2048, description="Side in pixels of the blocks that intervals are drawn from.")
     seed: int = Field(0, ge=0, le=2**31 - 1, description="Seed of the intervals.")
     crs: str | None = Field(None, description="CRS of a prediction that carries none, such as EPSG:2154.")
     nodata: float | None = Field(None, description="Value that means no prediction; default: told by the file.")
@@ -257,6 +257,28 @@ class EvaluateRequest(Request):
         return self
 
 
+class FlairRequest(Request):
+    """Train, predict and score as IGN's flair-1-config.yaml says."""
+
+    conf: str = Field(description="IGN's configuration file.")
+    published_behaviour: bool = Field(False, description="Predict as IGN's tool: let classes of weight 0 win.")
+    device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto, cpu, cuda, cuda:N or mps.")
+    threads: int | None = Field(None, ge=1, description="CPU threads; default: all cores.")
+    overwrite: bool = Field(False, description="Replace existing results once the new ones are complete.")
+
+
+class FlairDetectRequest(Request):
+    """Classify a raster as IGN's flair-1-config-detect.yaml says."""
+
+    conf: str = Field(description="IGN's configuration file, of FLAIR-1 or of FLAIR-HUB's zonal detection.")
+    published_behaviour: bool = Field(
+        False, description="Do as IGN's tool to the bit: its windows, zeros beyond the edge, no class masked."
+    )
+    device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto, cpu, cuda, cuda:N or mps.")
+    threads: int | None = Field(None, ge=1, description="CPU threads; default: all cores.")
+    overwrite: bool = Field(False, description="Replace an existing output once the new one is complete.")
+
+
 class ModelsRequest(Request):
     """List the models of the catalogue, or describe a model file."""
 
@@ -272,6 +294,7 @@ COMMANDS: dict[str, type[Request]] = {
     "train": TrainRequest,
     "classify": ClassifyRequest,
     "evaluate": EvaluateRequest,
+    "flair-detect": FlairDetectRequest,
     "models": ModelsRequest,
     "diagnostics": DiagnosticsRequest,
 }

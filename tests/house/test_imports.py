@@ -20,6 +20,7 @@ ROOMS = {
     # The truth is read as labels are: from the same files, with the same words of what is wrong with them.
     "comparison": {"rasters", "extraction", "evaluation"},
     "training": {"rasters", "models", "data", "evaluation"},
+    "ign": {"rasters", "models", "data", "evaluation"},
     "commands": {
         "rasters",
         "models",
@@ -30,6 +31,7 @@ ROOMS = {
         "extraction",
         "comparison",
         "training",
+        "ign",
     },
 }
 """Which rooms each room may know."""
