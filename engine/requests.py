@@ -294,6 +294,7 @@ COMMANDS: dict[str, type[Request]] = {
     "train": TrainRequest,
     "classify": ClassifyRequest,
     "evaluate": EvaluateRequest,
+    "flair": FlairRequest,
     "flair-detect": FlairDetectRequest,
     "models": ModelsRequest,
     "diagnostics": DiagnosticsRequest,
