@@ -133,6 +133,8 @@ class _Run:
             f"{sum(weight == 0 for weight, _ in conf.classes.values())} of them with weight 0."
         )
         given = [f"{key} ({why})" for key, why in UNNEEDED.items() if key in self.file.values]
+        if conf.paths.path_metadata_aerial:
+            given.append("path_metadata_aerial ('use_metadata' is off)")
         if given:
             self.reporter.log(f"Not needed: {', '.join(given)}.")
         if conf.tasks.train and conf.ckpt_monitor == "val_miou":

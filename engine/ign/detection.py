@@ -109,6 +109,12 @@ def no_table_of_windows(file: YamlFile) -> str:
     return f"{file.where('write_dataframe')}: 'write_dataframe' is not done; no table of windows is needed to go on."
 
 
+def not_needed(file: YamlFile, *keys: str) -> tuple[str, ...]:
+    """Return what is said of keys that have nothing to decide here, if the file holds any."""
+    given = [key for key in keys if key in file.values]
+    return (f"Not needed: {', '.join(given)}.",) if given else ()
+
+
 def flair_classes(count: int, disabled: tuple[int, ...] = ()) -> Nomenclature:
     """Return FLAIR's classes for a number of outputs, which a file without class names does not tell.
 

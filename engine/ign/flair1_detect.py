@@ -8,7 +8,7 @@ from pydantic import Field
 
 from engine.data.patch_file import read_header
 from engine.ign.bands import NormType, channels_of
-from engine.ign.detection import Detection, existing_file, flair_classes, no_table_of_windows, output_raster
+from engine.ign.detection import Detection, existing_file, flair_classes, no_table_of_windows, not_needed, output_raster
 from engine.ign.framework import ModelFramework, network_names
 from engine.ign.schema import Channels, Group, Numbers, Text
 from engine.ign.yaml_file import YamlFile
@@ -108,6 +108,7 @@ def read_flair1_detect(file: YamlFile) -> Detection:
         notes=(
             f"Understood: {architecture} with {encoder}, {conf.n_classes} outputs, bands {bands}, normalisation "
             f"'{norm.norm_type}', output '{conf.output_type}'.",
+            *not_needed(file, "num_worker"),
         ),
         warnings=tuple(warnings),
     )

@@ -9,7 +9,7 @@ from pydantic import Field
 from engine.data.patch_file import read_header
 from engine.errors import RequestError
 from engine.ign.bands import NormType, channels_of
-from engine.ign.detection import Detection, existing_file, no_table_of_windows, output_raster
+from engine.ign.detection import Detection, existing_file, no_table_of_windows, not_needed, output_raster
 from engine.ign.schema import Channels, Group, Numbers, Text
 from engine.ign.yaml_file import YamlFile
 from engine.nomenclature import SPARE_COLORS, LandCoverClass, Nomenclature, load_nomenclature
@@ -151,6 +151,7 @@ def read_hub_zonal(file: YamlFile) -> Detection:
         notes=(
             f"Understood: FLAIR-HUB's zonal file for aerial images alone, {architecture} with {encoder}, bands "
             f"{bands}, task '{task.name}', output '{conf.output_type}'.",
+            *not_needed(file, "num_worker", "multitemp_model_ref_date"),
         ),
         warnings=tuple(warnings),
     )

@@ -69,6 +69,7 @@ def test_present_schema(files):
     assert [item.code for item in wanted.nomenclature.classes if item.disabled] == [15, 16, 17, 19]
     assert wanted.manifest().ground_sampling_distance == 0.2
     assert wanted.warnings == ()
+    assert "Not needed: num_worker." in wanted.notes
 
 
 def test_older_schema(files):

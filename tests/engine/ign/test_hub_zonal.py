@@ -67,6 +67,7 @@ def test_one_aerial_image(files):
     assert (building.code, building.name, greenhouse.code, greenhouse.color) == (1, "building", 2, "#9999ff")
     assert [item.code for item in wanted.nomenclature.classes if item.disabled] == [16, 17, 18, 19]
     assert any("cog_conversion" in text for text in wanted.warnings)
+    assert "Not needed: num_worker, multitemp_model_ref_date." in wanted.notes
 
 
 @pytest.mark.parametrize(
