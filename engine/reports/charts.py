@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from xml.etree import ElementTree  # nosec B405 - only writes; nothing is parsed
+from xml.etree import ElementTree  # it only writes; nothing is parsed  # nosec B405
 
 from markupsafe import Markup
 
@@ -200,4 +200,4 @@ def _rectangle(root: ElementTree.Element, width: float, fill: str, stroke: str) 
 
 def _markup(root: ElementTree.Element) -> Markup:
     # The tree escapes names; nothing else than numbers and checked colours is in it.
-    return Markup(ElementTree.tostring(root, encoding="unicode"))  # nosec B704 - see above
+    return Markup(ElementTree.tostring(root, encoding="unicode"))  # nosec B704
