@@ -135,9 +135,9 @@ def _our_way(
 
 def _tell(wanted: Detection, reporter: Reporter) -> None:
     reporter.log(
-        f"Windows of {wanted.side} pixels with a margin of {wanted.margin}, {wanted.batch_size} at once, are not needed: "
-        "as large ones as the memory holds are computed, with real neighbours or reflected pixels at the edge, and none "
-        "without data. --published-behaviour keeps to the file."
+        f"Windows of {wanted.side} pixels with a margin of {wanted.margin}, {wanted.batch_size} at once, are not "
+        "needed: as large ones as the memory holds are computed, with real neighbours or reflected pixels at the edge, "
+        "and none without data. --published-behaviour keeps to the file."
     )
     never = ", ".join(item.name for item in wanted.nomenclature.classes if item.disabled)
     if never:
