@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import rasterio
-from measured_run import Measured, replace_marked, run_engine
+from measured_run import Measured, print_table, run_engine
 from rasterio.windows import Window
 
 from engine.data.sample_scene import write_sample_scene
@@ -138,13 +138,8 @@ def main() -> None:
     parser.add_argument("--write", type=Path, help="document whose marked part is replaced")
     options = parser.parse_args()
     choices: dict[str, object] = dict(item.split("=", 1) for item in options.set)
-    lines = []
     with tempfile.TemporaryDirectory() as folder:
-        for line in table(options.korea, options.encoder_weights, Path(folder), choices):
-            print(line, flush=True)
-            lines.append(line)
-    if options.write:
-        replace_marked(options.write, BEGIN, END, lines)
+        print_table(table(options.korea, options.encoder_weights, Path(folder), choices), options.write, BEGIN, END)
 
 
 if __name__ == "__main__":

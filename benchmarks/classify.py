@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import rasterio
-from measured_run import Measured, replace_marked, run_engine, run_script
+from measured_run import Measured, print_table, run_engine, run_script
 from rasterio.transform import from_origin
 
 from engine.models.architecture import network_of
@@ -155,13 +155,8 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="leave the published way out")
     parser.add_argument("--write", type=Path, help="document whose marked part is replaced")
     options = parser.parse_args()
-    lines = []
     with tempfile.TemporaryDirectory() as folder:
-        for line in table(options.device, options.quick, Path(folder)):
-            print(line, flush=True)
-            lines.append(line)
-    if options.write:
-        replace_marked(options.write, BEGIN, END, lines)
+        print_table(table(options.device, options.quick, Path(folder)), options.write, BEGIN, END)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import subprocess  # nosec B404
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,12 +57,17 @@ def run_script(name: str, arguments: Sequence[str], cache: Path) -> Measured:
     return _run([sys.executable, str(ROOT / "benchmarks" / name), *arguments], "", cache)
 
 
-def replace_marked(document: Path, begin: str, end: str, lines: Sequence[str]) -> None:
-    """Put lines between two marks of a document."""
-    text = document.read_text(encoding="utf-8")
-    before, _, rest = text.partition(begin)
-    _, _, after = rest.partition(end)
-    document.write_text(before + "\n".join([begin, "", *lines, "", end]) + after, encoding="utf-8")
+def print_table(lines: Iterable[str], document: Path | None, begin: str, end: str) -> None:
+    """Print lines as they come, and then put them between two marks of a document where one is named."""
+    printed = []
+    for line in lines:
+        print(line, flush=True)
+        printed.append(line)
+    if document is not None:
+        text = document.read_text(encoding="utf-8")
+        before, _, rest = text.partition(begin)
+        _, _, after = rest.partition(end)
+        document.write_text(before + "\n".join([begin, "", *printed, "", end]) + after, encoding="utf-8")
 
 
 def _run(command: list[str], line: str, cache: Path) -> Measured:
