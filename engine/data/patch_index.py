@@ -13,10 +13,11 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from rasterio.windows import Window
 
 from engine.data.dataset import Dataset
 from engine.data.pairs import Pair
-from engine.data.patch_file import PatchHeader, default_names, read_header, read_mask
+from engine.data.patch_file import PatchHeader, default_names, read_header, read_image, read_mask
 from engine.errors import Cancelled, InputError
 from engine.events import Reporter
 from engine.nomenclature import NODATA
@@ -105,6 +106,8 @@ def _look(pair: Pair, allowed: npt.NDArray[np.bool_]) -> _Found:
             return _Found(None, None, f"missing {what}: {path}")
     try:
         header = read_header(pair.image)
+        # A file that was cut off lacks its end first; its header may be whole.
+        read_image(pair.image, window=Window(0, header.height - 1, header.width, 1))
         mask = read_mask(pair.mask)
     except InputError as error:
         return _Found(None, None, error.message.rstrip("."))

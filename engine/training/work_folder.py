@@ -48,10 +48,11 @@ class WorkFolder:
         return self.path / LOGS
 
     def can_resume(self, fingerprint: dict[str, Any]) -> bool:
-        """Return whether an interrupted run of the same fingerprint left a checkpoint; changes nothing."""
+        """Return whether an interrupted run of the same fingerprint left what is needed; changes nothing."""
         state = self._state()
         same = state.get("fingerprint") == json.loads(json.dumps(fingerprint))
-        return same and not state.get("complete") and self.checkpoint.is_file()
+        # Without the best model so far, a run that gets no better would end with nothing.
+        return same and not state.get("complete") and self.checkpoint.is_file() and self.best.is_file()
 
     def begin(self, fingerprint: dict[str, Any], reporter: Reporter) -> None:
         """Make the folder for a run that starts anew.

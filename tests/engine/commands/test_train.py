@@ -329,9 +329,12 @@ def test_problems_of_the_data_are_listed_at_once(tmp_path, recorder):
     with rasterio.open(folder / "msk" / "MSK_000003.tif", "r+") as file:
         file.write(np.full((1, SIZE, SIZE), 77, dtype=np.uint8))
     write_pair(folder, 4, np.random.default_rng(0), bands=4)
+    cut = folder / "img" / "IMG_000005.tif"
+    cut.write_bytes(cut.read_bytes()[: cut.stat().st_size // 2])
     with pytest.raises(EngineError) as caught:
         run(folder, tmp_path / "model.safetensors", recorder)
-    for part in ("4 problems", "missing image", "MSK_000002.tif", "77", "IMG_000004.tif has 4 bands"):
+    found = ("5 problems", "missing image", "MSK_000002.tif", "77", "IMG_000004.tif has 4 bands", "IMG_000005.tif")
+    for part in found:
         assert part in caught.value.message
 
 

@@ -35,6 +35,8 @@ def test_only_an_unfinished_run_of_the_same_kind_goes_on(folder, recorder):
     assert folder.logs.is_dir()
     assert not folder.can_resume(FINGERPRINT), "there is no checkpoint yet"
     folder.checkpoint.write_bytes(b"state")
+    assert not folder.can_resume(FINGERPRINT), "there is no best model yet"
+    folder.best.write_bytes(b"best")
     assert folder.can_resume(FINGERPRINT)
     assert not folder.can_resume({**FINGERPRINT, "recipe": {"epochs": 4}})
     folder.finish()
