@@ -191,8 +191,9 @@ def main():
         state["pid"] = os.getpid()
         if MODE == "inspect":
             state.update(inspected(request["options"]))
-        Path(record + ".part").write_text(json.dumps(state))
-        os.replace(record + ".part", record)
+        part = f"{record}.{os.getpid()}.part"  # several engines may run at once
+        Path(part).write_text(json.dumps(state))
+        os.replace(part, record)
         with Path(record).with_name("requests.jsonl").open("a") as file:
             file.write(json.dumps(request) + "\n")
     threading.Thread(target=watch_input, daemon=True).start()
