@@ -10,13 +10,25 @@ import torch.distributed as dist
 from torch import nn
 
 
+def process_rank(devices: int = 1) -> int:
+    """Return the number of this process among all of a run, 0 for the first or only one; known before they meet.
+
+    torchrun's own number comes first: within SLURM, that of the task is the machine's.
+
+    Args:
+        devices: Processes of each machine, where Lightning starts them; any will do to tell the first one.
+    """
+    environment = os.environ
+    if "RANK" in environment:
+        return int(environment["RANK"])
+    if int(environment.get("SLURM_NTASKS", "1")) > 1 and "SLURM_PROCID" in environment:
+        return int(environment["SLURM_PROCID"])
+    return int(environment.get("NODE_RANK", "0")) * devices + int(environment.get("LOCAL_RANK", "0"))
+
+
 def is_first_process() -> bool:
     """Return whether this is the first or only process of a run; known before the processes meet."""
-    if int(os.environ.get("SLURM_NTASKS", "1")) > 1 and "SLURM_PROCID" in os.environ:
-        return os.environ["SLURM_PROCID"] == "0"
-    if "RANK" in os.environ:
-        return os.environ["RANK"] == "0"
-    return os.environ.get("LOCAL_RANK", "0") == "0" and os.environ.get("NODE_RANK", "0") == "0"
+    return process_rank() == 0
 
 
 def world_size() -> int:

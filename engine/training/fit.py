@@ -20,7 +20,7 @@ from engine.errors import OutOfMemoryError, RequestError
 from engine.events import Reporter
 from engine.recipe import Recipe
 from engine.training.checkpoint_io import WholeCheckpoints
-from engine.training.distributed import synchronise_on_cpu
+from engine.training.distributed import process_rank, synchronise_on_cpu
 from engine.training.keeper import Keeper
 from engine.training.loaders import Share, default_workers, judging_loader, training_loader
 from engine.training.losses import SegmentationLoss, class_weights
@@ -66,11 +66,8 @@ class Hardware:
         elif int(environment.get("SLURM_NTASKS", "1")) > 1 and "SLURM_PROCID" in environment:
             nodes = int(environment.get("SLURM_NNODES", "1"))
             devices = int(environment["SLURM_NTASKS"]) // nodes
-        rank = int(environment.get("RANK", environment.get("SLURM_PROCID", "-1")))
-        if rank < 0:
-            rank = int(environment.get("NODE_RANK", "0")) * devices + int(environment.get("LOCAL_RANK", "0"))
         count = default_workers(device, devices) if workers is None else workers
-        return Hardware(device, devices, nodes, rank, count)
+        return Hardware(device, devices, nodes, process_rank(devices), count)
 
 
 def fit(

@@ -107,6 +107,8 @@ def test_one_process_alone_is_as_without():
         ({"LOCAL_RANK": "0", "NODE_RANK": "1"}, False),
         ({"SLURM_NTASKS": "2", "SLURM_PROCID": "1"}, False),
         ({"SLURM_NTASKS": "2", "SLURM_PROCID": "0"}, True),
+        # torchrun within SLURM: one task a machine, several processes in it.
+        ({"SLURM_NTASKS": "2", "SLURM_PROCID": "0", "RANK": "1", "LOCAL_RANK": "1"}, False),
         # An interactive job of one task is a run of its own.
         ({"SLURM_NTASKS": "1", "SLURM_PROCID": "3"}, True),
     ],
