@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from engine.data.dataset_file import BandStatistics
+from engine.band import Band
 from engine.data.pairs import Pair
 from engine.data.patch_file import PatchHeader, missing_pixels, read_image
 from engine.errors import Cancelled, InputError
@@ -26,7 +26,7 @@ def measure_bands(
     cancelled: threading.Event,
     span: tuple[float, float] = (0.0, 1.0),
     seed: int = 0,
-) -> tuple[BandStatistics, ...]:
+) -> tuple[Band, ...]:
     """Return mean and standard deviation of each band over the pixels that hold data.
 
     Args:
@@ -74,7 +74,7 @@ def measure_bands(
     # Eight-bit bands have one range whatever a sample of them holds.
     fixed = header.dtype == "uint8"
     return tuple(
-        BandStatistics(
+        Band(
             name,
             float(mean[index]),
             float(max(deviation[index], 1e-3)),

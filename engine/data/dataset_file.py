@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from engine.band import Band
 from engine.errors import InputError, ModelError
 from engine.nomenclature import Nomenclature
 
@@ -45,25 +46,6 @@ def checked_distance(value: Any) -> float:
 
 
 @dataclass(frozen=True)
-class BandStatistics:
-    """A band of all images of a data set.
-
-    Args:
-        name: red, green, blue, infrared, elevation or another name.
-        mean: Mean of the raw values of the training images.
-        std: Standard deviation of the raw values of the training images, over 0.
-        minimum: Least raw value that makes sense.
-        maximum: Greatest raw value that makes sense.
-    """
-
-    name: str
-    mean: float
-    std: float
-    minimum: float = 0.0
-    maximum: float = 255.0
-
-
-@dataclass(frozen=True)
 class DatasetFile:
     """The content of a `dataset.yaml`.
 
@@ -80,7 +62,7 @@ class DatasetFile:
     """
 
     name: str
-    bands: tuple[BandStatistics, ...]
+    bands: tuple[Band, ...]
     nomenclature: Nomenclature
     ground_sampling_distance: float | None
     patch_size: int
@@ -123,7 +105,7 @@ class DatasetFile:
                     f"'{path}' has format {values['format']}; this version reads up to {FORMAT}.", "Update the plugin."
                 )
             bands = tuple(
-                BandStatistics(
+                Band(
                     str(item["name"]),
                     float(item["mean"]),
                     float(item["std"]),

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from engine.data.dataset_file import BandStatistics
+from engine.band import Band
 
 # A band that is the same everywhere cannot be divided by its deviation.
 _LEAST_DEVIATION = 1e-3
@@ -56,7 +56,7 @@ class BandSums:
         return cls(count, means, squares, lows, highs)
 
 
-def band_statistics(sums: Iterable[BandSums], names: Sequence[str], dtype: str) -> tuple[BandStatistics, ...]:
+def band_statistics(sums: Iterable[BandSums], names: Sequence[str], dtype: str) -> tuple[Band, ...]:
     """Return the statistics of all pixels together.
 
     Merged pairwise (Chan, Golub and LeVeque, Updating formulae and a pairwise algorithm for computing sample variances,
@@ -81,7 +81,7 @@ def band_statistics(sums: Iterable[BandSums], names: Sequence[str], dtype: str) 
     deviation = np.sqrt(squares / max(1, count))
     eight_bits = dtype == "uint8"
     return tuple(
-        BandStatistics(
+        Band(
             name,
             float(mean[index]),
             float(max(deviation[index], _LEAST_DEVIATION)),

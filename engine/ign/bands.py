@@ -8,9 +8,9 @@ from typing import Literal
 
 import numpy as np
 
+from engine.band import Band
 from engine.band_names import FLAIR_ORDER
 from engine.ign.yaml_file import Place, YamlFile
-from engine.models.manifest import Band
 
 NormType = Literal["custom", "scaling", "without"]
 

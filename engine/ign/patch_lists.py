@@ -6,7 +6,8 @@ import csv
 import io
 from pathlib import Path
 
-from engine.data.dataset_file import FILE_NAME, BandStatistics, DatasetFile
+from engine.band import Band
+from engine.data.dataset_file import FILE_NAME, DatasetFile
 from engine.data.pairs import Pair, read_pairs
 from engine.data.patch_file import default_names, read_header
 from engine.errors import InputError
@@ -53,10 +54,10 @@ def write_dataset(folder: Path, conf: Flair1Train, channels: Channels, lists: di
     given = dict(zip(channels.numbers, channels.bands, strict=True))
     names = default_names(header.bands)
     bands = tuple(
-        BandStatistics(names[number - 1], given[number].mean, given[number].std, 0.0, given[number].maximum)
+        Band(names[number - 1], given[number].mean, given[number].std, 0.0, given[number].maximum)
         if number in given
         # A band that is never read needs no true figures.
-        else BandStatistics(names[number - 1], 0.0, 1.0)
+        else Band(names[number - 1], 0.0, 1.0)
         for number in range(1, header.bands + 1)
     )
     unlisted = [item.code for item in load_nomenclature("flair").classes if item.code not in conf.classes]

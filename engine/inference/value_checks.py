@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from engine.band import Band
 from engine.errors import InputError
 from engine.events import Reporter
-from engine.models.manifest import Band, Manifest
+from engine.models.manifest import Manifest
 
 Sample = tuple[npt.NDArray[np.generic], npt.NDArray[np.bool_]]
 

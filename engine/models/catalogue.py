@@ -9,8 +9,9 @@ from typing import Any
 
 import yaml
 
+from engine.band import Band
 from engine.errors import ModelError
-from engine.models.manifest import Band, Manifest
+from engine.models.manifest import Manifest
 from engine.nomenclature import load_nomenclature
 from engine.resources import RESOURCES
 

@@ -7,30 +7,12 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
+from engine.band import Band
 from engine.errors import ModelError
 from engine.nomenclature import Nomenclature
 
 FORMAT = 1
 ELEVATION_ENCODING = "clip(round(5 * max(DSM - DTM, 0)), 0, 255)"
-
-
-@dataclass(frozen=True)
-class Band:
-    """An input band and the values it was trained on.
-
-    Args:
-        name: red, green, blue, infrared, elevation or another name.
-        mean: Mean of the raw training values.
-        std: Standard deviation of the raw training values, over 0.
-        minimum: Least raw value that makes sense.
-        maximum: Greatest raw value that makes sense.
-    """
-
-    name: str
-    mean: float
-    std: float
-    minimum: float = 0.0
-    maximum: float = 255.0
 
 
 @dataclass(frozen=True)

@@ -12,14 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from engine import __version__
+from engine.band import Band
 from engine.data.band_statistics import measure_bands
 from engine.data.dataset import Dataset, open_dataset
-from engine.data.dataset_file import BandStatistics
 from engine.data.patch_index import PatchIndex, index_patches
 from engine.errors import InputError, RequestError
 from engine.events import Reporter
 from engine.models.adapt import starting_statistics
-from engine.models.manifest import ELEVATION_ENCODING, Band, Manifest
+from engine.models.manifest import ELEVATION_ENCODING, Manifest
 from engine.models.resolve import ResolvedModel, resolve_model
 from engine.nomenclature import IGNORE_INDEX, Nomenclature
 from engine.rasters.ground_sampling import ground_sampling_distance
@@ -197,11 +197,11 @@ def _statistics(
     cancelled: threading.Event,
 ) -> tuple[Band, ...]:
     if dataset.described is not None:
-        measured: tuple[BandStatistics, ...] = dataset.described.bands
+        measured: tuple[Band, ...] = dataset.described.bands
     else:
         span = (INDEXED, MEASURED)
         measured = measure_bands(index.pairs["train"], index.bands, index.header, reporter, cancelled, span)
-    bands = [Band(**vars(measured[number - 1])) for number in channels]
+    bands = [measured[number - 1] for number in channels]
     if origin is None:
         return tuple(bands)
     # The network was trained on these: other ones would shift what it sees before it learnt anything.

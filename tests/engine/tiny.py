@@ -12,7 +12,8 @@ import numpy as np
 import rasterio
 from affine import Affine
 
-from engine.models.manifest import Band, Manifest
+from engine.band import Band
+from engine.models.manifest import Manifest
 from engine.nomenclature import LandCoverClass, Nomenclature
 
 ROOT = Path(__file__).resolve().parents[2]

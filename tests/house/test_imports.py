@@ -36,6 +36,7 @@ ROOMS = {
 }
 """Which rooms each room may know."""
 SHARED = {
+    "band",
     "band_names",
     "cancellation",
     "errors",

@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 import yaml
 
+from engine.band import Band
 from engine.data.dataset import open_dataset
-from engine.data.dataset_file import BandStatistics, DatasetFile
+from engine.data.dataset_file import DatasetFile
 from engine.errors import EngineError, InputError
 from tests.engine import tiny
 
@@ -36,7 +37,7 @@ def test_a_folder_of_lists_is_of_flairs_classes(lists):
 
 
 def test_a_folder_that_describes_itself(lists):
-    bands = (BandStatistics("red", 100.0, 20.0), BandStatistics("infrared", 90.0, 30.0))
+    bands = (Band("red", 100.0, 20.0), Band("infrared", 90.0, 30.0))
     file = DatasetFile("mine", bands, tiny.TINY_CLASSES, 0.25, 64, (0, 5))
     (lists / "dataset.yaml").write_text(file.to_yaml())
     for data in (lists, lists / "dataset.yaml"):

@@ -3,13 +3,14 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from engine.data.dataset_file import BandStatistics, DatasetFile
+from engine.band import Band
+from engine.data.dataset_file import DatasetFile
 from engine.errors import InputError
 from tests.engine import tiny
 
 FILE = DatasetFile(
     name="Île",
-    bands=(BandStatistics("red", 100.5, 20.25), BandStatistics("height", 3.0, 2.0, -5.0, 60.0)),
+    bands=(Band("red", 100.5, 20.25), Band("height", 3.0, 2.0, -5.0, 60.0)),
     nomenclature=tiny.TINY_CLASSES,
     ground_sampling_distance=None,
     patch_size=128,

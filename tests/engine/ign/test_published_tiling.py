@@ -11,11 +11,11 @@ import rasterio
 import torch
 from affine import Affine
 
+from engine.band import Band
 from engine.errors import InputError, RequestError
 from engine.ign.bands import Channels
 from engine.ign.detection import Detection
 from engine.ign.published_tiling import check_defined, detect_as_published, published_cores, published_values
-from engine.models.manifest import Band
 from engine.models.model_file import save_model
 from tests.engine import tiny
 from tests.engine.ign.flair_files import MEANS, STDS, flair_manifest

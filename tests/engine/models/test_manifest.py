@@ -4,8 +4,9 @@ import json
 
 import pytest
 
+from engine.band import Band
 from engine.errors import ModelError
-from engine.models.manifest import Band, Manifest
+from engine.models.manifest import Manifest
 from tests.engine import tiny
 
 
