@@ -72,6 +72,9 @@ def _serve_request() -> int:
 
 
 def _parse(arguments: Sequence[str]) -> tuple[str, dict[str, Any]]:
+    if "-".join(arguments[:2]) in COMMANDS:
+        # `models download NAME` reads better than `models-download`
+        arguments = ["-".join(arguments[:2]), *arguments[2:]]
     if arguments[0] not in COMMANDS and not arguments[0].startswith("-"):
         parse_request(arguments[0], {})
     parser = _parser()
@@ -160,10 +163,10 @@ def _add_option(parser: argparse.ArgumentParser, request: type[Request], key: st
         parser.add_argument(flag, dest=key, nargs="+", metavar=metavar, help=text)
     elif typing.get_origin(kind) is Literal:
         parser.add_argument(flag, dest=key, choices=typing.get_args(kind), help=text)
-    elif key == "model" and request.__name__ == "ModelsRequest":
-        parser.add_argument(key, nargs="?", metavar="MODEL", help=text)
     else:
         parser.add_argument(flag, dest=key, metavar=key.upper(), help=text)
+        if key == request.POSITIONAL:
+            parser.add_argument(key, nargs="?", metavar=key.upper(), help=f"The same as {flag}.")
 
 
 def _plain_type(annotation: Any) -> Any:

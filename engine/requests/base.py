@@ -1,0 +1,45 @@
+"""What all requests are made of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, (str, Path)) else value
+
+
+def _as_bands(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    pairs: dict[str, str] = {}
+    for part in value.replace(" ", "").split(","):
+        name, separator, number = part.partition("=")
+        if not separator or not number.isdigit():
+            raise ValueError(f"'{part}' is not name=number; an example: red=1,green=2,blue=3,infrared=4")
+        pairs[name] = number
+    return pairs
+
+
+def _as_words(value: Any) -> Any:
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    return value.replace(",", " ").split() if isinstance(value, str) else value
+
+
+BandNumbers = Annotated[dict[str, Annotated[int, Field(ge=1)]], BeforeValidator(_as_bands)]
+Paths = Annotated[list[str], BeforeValidator(_as_list), Field(min_length=1)]
+Words = Annotated[list[str], BeforeValidator(_as_words), Field(min_length=1)]
+Codes = Annotated[list[Annotated[int, Field(ge=0, le=255)]], BeforeValidator(_as_words)]
+
+
+class Request(BaseModel):
+    """Base of all requests: no unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", protected_namespaces=())
+
+    POSITIONAL: ClassVar[str] = ""
+    """Option that the command line also takes without its name."""
