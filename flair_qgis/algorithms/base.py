@@ -43,8 +43,11 @@ class FlairAlgorithm(QgsProcessingAlgorithm):
     def group(self) -> str:
         # spelled out, so that the translations can be checked
         return {
+            "inputs": tr("Images and models"),
             "training": tr("Training"),
             "landcover": tr("Land cover"),
+            "evaluation": tr("Evaluation"),
+            "maps": tr("Maps and areas"),
             "settings": tr("Settings"),
         }[self.GROUP]
 

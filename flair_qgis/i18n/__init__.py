@@ -21,10 +21,10 @@ def dictionary(language: str) -> Dict[str, str]:
     Args:
         language: Two letters, such as `fr`.
     """
-    path = Path(__file__).parent / f"{language}.json"
-    if not path.is_file():
-        return {}
-    return json.loads(path.read_text(encoding="utf-8"))
+    translations: Dict[str, str] = {}
+    for path in sorted((Path(__file__).parent / language).glob("*.json")):
+        translations.update(json.loads(path.read_text(encoding="utf-8")))
+    return translations
 
 
 def language() -> str:

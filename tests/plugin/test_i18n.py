@@ -23,7 +23,10 @@ def texts():
 
 
 def french():
-    return json.loads((ROOT / "flair_qgis" / "i18n" / "fr.json").read_text(encoding="utf-8"))
+    files = sorted((ROOT / "flair_qgis" / "i18n" / "fr").glob("*.json"))
+    pairs = [pair for path in files for pair in json.loads(path.read_text(encoding="utf-8")).items()]
+    assert len(pairs) == len(dict(pairs)), "a text is translated in two files"
+    return dict(pairs)
 
 
 def test_french_is_complete_and_has_nothing_else():
