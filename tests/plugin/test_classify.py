@@ -58,7 +58,7 @@ def test_parameters_and_outputs():
 
 def test_every_option_is_one_of_the_request(fake_engine, image, model, tmp_path, context, feedback):
     """The names that are sent are those of the engine's request."""
-    source = (Path(__file__).resolve().parents[2] / "engine" / "requests.py").read_text()
+    source = (Path(__file__).resolve().parents[2] / "engine" / "requests" / "classify.py").read_text()
     parameters = {"INPUT": [image], "MODEL": model, "OUTPUT": str(tmp_path / "map.tif")}
     parameters.update({"BANDS": "red=1,green=2,blue=3", "WINDOW": 128, "MARGIN": 8, "BATCH_SIZE": 2, "MEMORY": 2.0})
     parameters.update({"NODATA": 0, "BLEND": True, "AUGMENT": True, "EXTENT": "700000,700001,6599999,6600000"})
