@@ -16,7 +16,7 @@ from engine import __version__
 from engine.commands.evaluation_output import Findings, few_units, percent, tell, write_findings
 from engine.comparison.error_map import VERDICTS
 from engine.comparison.patch_classes import PatchClasses, match_classes
-from engine.comparison.result_folder import check_folder, staged_folder
+from engine.comparison.result_folder import EVALUATION
 from engine.comparison.tally import Comparer, Tally, most_units
 from engine.data.dataset import UNDESCRIBED_IGNORED, Dataset, open_dataset
 from engine.data.pairs import read_pairs
@@ -92,7 +92,7 @@ def evaluate_patches(request: EvaluateRequest, reporter: Reporter, cancelled: th
         threads=request.threads,
         reporter=reporter,
     ).predictor
-    with staged_folder(job.output, overwrite=request.overwrite) as folder:
+    with EVALUATION.staged(job.output, overwrite=request.overwrite) as folder:
         tally = _judge(job, predictor, reporter, cancelled)
         found = _findings(job, tally, predictor.device, reporter)
         result = write_findings(request, found, folder, time.monotonic() - began)
@@ -103,7 +103,7 @@ def evaluate_patches(request: EvaluateRequest, reporter: Reporter, cancelled: th
 def _prepare(request: EvaluateRequest, reporter: Reporter, cancelled: threading.Event) -> _Job:
     output = Path(request.output).expanduser().resolve()
     data, named = request.data or "", request.model or ""
-    check_folder(output, [data], overwrite=request.overwrite)
+    EVALUATION.check(output, [data], overwrite=request.overwrite)
     device = choose_device(request.device)
     model = resolve_model(named, request.weights)
     # Before thousands of files are looked at.

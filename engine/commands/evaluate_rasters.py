@@ -15,7 +15,7 @@ from engine import __version__
 from engine.commands.evaluation_output import Findings, few_units, join, percent, tell, write_findings
 from engine.comparison.error_map import VERDICTS, ErrorTiles
 from engine.comparison.prediction import Prediction, open_prediction
-from engine.comparison.result_folder import ERRORS, check_folder, staged_folder
+from engine.comparison.result_folder import ERRORS, EVALUATION
 from engine.comparison.shown_image import ShownImage
 from engine.comparison.stream import Comparison, Outcome, compare, read_pair
 from engine.comparison.tally import Comparer, Worst
@@ -26,7 +26,7 @@ from engine.errors import InputError
 from engine.evaluation.confusion import ConfusionMatrix
 from engine.evaluation.scores import score
 from engine.events import Reporter, format_duration
-from engine.extraction.parallel import Readers
+from engine.extraction.readers import Readers
 from engine.nomenclature import Nomenclature, load_nomenclature
 from engine.rasters.area import AreaOfInterest, area_from_polygons, whole_area
 from engine.rasters.virtual_raster import OutputGrid
@@ -55,7 +55,7 @@ def evaluate_rasters(request: EvaluateRequest, reporter: Reporter, cancelled: th
     began = time.monotonic()
     job = _prepare(request, reporter)
     step = _progress(reporter)
-    with staged_folder(job.output, overwrite=request.overwrite) as folder:
+    with EVALUATION.staged(job.output, overwrite=request.overwrite) as folder:
         window = job.comparison.area.window
         tiles = None
         if request.error_map:
@@ -86,7 +86,7 @@ def _prepare(request: EvaluateRequest, reporter: Reporter) -> _Job:
     output = Path(request.output).expanduser().resolve()
     images = request.image or []
     inputs = [*predictions, *truths, *images, *([request.area] if request.area else [])]
-    check_folder(output, inputs, overwrite=request.overwrite)
+    EVALUATION.check(output, inputs, overwrite=request.overwrite)
     with speaking_of_truth():
         prediction = open_prediction(
             predictions,

@@ -12,13 +12,14 @@ from typing import Any
 
 from engine import __version__
 from engine.comparison.error_map import VERDICTS
-from engine.comparison.result_folder import CONFUSION, ERRORS, METRICS, REPORT, ResultFolder
+from engine.comparison.result_folder import CONFUSION, ERRORS, METRICS, REPORT
 from engine.errors import RequestError
 from engine.evaluation.bootstrap import Intervals
 from engine.evaluation.confusion import ConfusionMatrix
 from engine.evaluation.definitions import DEFINITIONS, definition_named
 from engine.evaluation.scores import Scores, score
 from engine.events import Reporter
+from engine.rasters.result_folder import ResultFolder
 from engine.reports.evaluation_report import EvaluationReport, WorstPlace, render
 from engine.reports.page import write_report
 from engine.requests import EvaluateRequest

@@ -24,14 +24,15 @@ from engine.extraction.dataset_folder import DatasetFolder, check_output, patch_
 from engine.extraction.image import open_image
 from engine.extraction.labels import Labels
 from engine.extraction.open_labels import fingerprint_of, open_labels
-from engine.extraction.parallel import Readers, each
 from engine.extraction.patch_choice import Choice, Patch, choose_patches
 from engine.extraction.patch_grid import PatchGrid, lay_grid
 from engine.extraction.patch_writer import encode_image, encode_mask
+from engine.extraction.readers import Readers
 from engine.extraction.survey import Survey, mask_of, survey
 from engine.extraction.table import class_table, say_table, warn_of_gaps
 from engine.nomenclature import Nomenclature, resolve_nomenclature
 from engine.rasters.area import AreaOfInterest, area_from_polygons
+from engine.rasters.parallel import each
 from engine.rasters.source import RasterSource
 from engine.requests import ExtractPatchesRequest
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import html
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,10 +13,11 @@ import pyogrio
 
 from engine.errors import InputError
 from engine.events import Reporter, SilentReporter
-from engine.nomenclature import SPARE_COLORS, LandCoverClass, Nomenclature, load_nomenclature, resolve_nomenclature
+from engine.nomenclature import Nomenclature, resolve_nomenclature
 from engine.rasters.mosaic import differ_in_size
+from engine.rasters.named_classes import named_classes
 from engine.rasters.polygons import VECTOR_ERRORS
-from engine.rasters.raster_file import RasterFile, describe, open_dataset
+from engine.rasters.raster_file import RasterFile, describe
 from engine.rasters.source import RasterSource
 
 # In place of values that no uint8 can hold: never a class.
@@ -128,52 +126,6 @@ def open_prediction(
         f"{len(classes.enabled)} classes of '{classes.name}'."
     )
     return Prediction(source, classes)
-
-
-def named_classes(file: RasterFile) -> Nomenclature:
-    """Return the classes that a raster names, FLAIR's where it names none.
-
-    Names are GDAL's categories, in the file beside the raster or in a VRT itself. FLAIR's classes that it does not name
-    are disabled: the model could not predict them. Names that are not FLAIR's make a nomenclature of their own.
-
-    Args:
-        file: The raster.
-    """
-    flair = load_nomenclature("flair")
-    names = {code: name for code, name in enumerate(_categories(file)) if name and 1 <= code <= 254}
-    if not names:
-        return flair
-    known = {item.code: item.name.casefold() for item in flair.classes}
-    if all(known.get(code) == name.casefold() for code, name in names.items()):
-        return flair.with_disabled(set(known) - set(names))
-    colors = _colors(file)
-    return Nomenclature(
-        file.name,
-        tuple(
-            LandCoverClass(code, name[:1].lower() + name[1:], colors.get(code, SPARE_COLORS[place % len(SPARE_COLORS)]))
-            for place, (code, name) in enumerate(names.items())
-        ),
-    )
-
-
-def _categories(file: RasterFile) -> list[str]:
-    for path in (Path(f"{file.path}.aux.xml"), Path(file.path)):
-        if path.suffix.lower() not in (".xml", ".vrt") or not path.is_file():
-            continue
-        text = path.read_text(encoding="utf-8", errors="replace")
-        block = re.search(r"<CategoryNames>(.*?)</CategoryNames>", text, re.DOTALL)
-        if block:
-            found = re.findall(r"<Category\s*/>|<Category>(.*?)</Category>", block[1], re.DOTALL)
-            return [html.unescape(name).strip() for name in found]
-    return []
-
-
-def _colors(file: RasterFile) -> dict[int, str]:
-    if "palette" not in file.interpretations:
-        return {}
-    with open_dataset(file.path) as dataset:
-        table: dict[int, tuple[int, ...]] = dataset.colormap(file.interpretations.index("palette") + 1)
-    return {code: "#{:02x}{:02x}{:02x}".format(*color[:3]) for code, color in table.items() if color[3]}
 
 
 def _described(path: str) -> RasterFile:

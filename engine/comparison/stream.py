@@ -18,8 +18,9 @@ from engine.comparison.zones import Zones
 from engine.evaluation.confusion import ConfusionMatrix
 from engine.extraction.class_mapping import LabelValue
 from engine.extraction.labels import Labels
-from engine.extraction.parallel import Readers, each
+from engine.extraction.readers import Readers
 from engine.rasters.area import AreaOfInterest
+from engine.rasters.parallel import each
 from engine.rasters.windows import PixelWindow
 
 # Side of what is read at once, in pixels. A tile's arrays take some 25 MB, those of blocks of 2048 four times as much,

@@ -13,10 +13,11 @@ import numpy.typing as npt
 from engine.errors import Cancelled, InputError
 from engine.extraction.class_mapping import LabelValue
 from engine.extraction.labels import Codes, LabelReader, Labels
-from engine.extraction.parallel import Readers, each
 from engine.extraction.patch_grid import PatchGrid
+from engine.extraction.readers import Readers
 from engine.nomenclature import Nomenclature
 from engine.rasters.area import AreaOfInterest
+from engine.rasters.parallel import each
 from engine.rasters.source import RasterSource
 from engine.rasters.windows import PixelWindow
 

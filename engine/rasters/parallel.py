@@ -1,4 +1,4 @@
-"""The same work on many windows, by a few threads with readers of their own."""
+"""The same work on many windows, by a few threads."""
 
 from __future__ import annotations
 
@@ -7,52 +7,15 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, TimeoutError
-from contextlib import ExitStack
 from typing import TypeVar
 
 from engine.errors import Cancelled
-from engine.extraction.labels import LabelReader, Labels
-from engine.rasters.reader import RasterReader
-from engine.rasters.source import RasterSource
 
 _POLL_SECONDS = 0.1
 _AHEAD = 3
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-
-class Readers:
-    """Readers of an image and its labels, one pair for each thread that asks; a context manager.
-
-    Args:
-        source: The image.
-        labels: Its labels.
-    """
-
-    def __init__(self, source: RasterSource, labels: Labels) -> None:
-        self._source = source
-        self._labels = labels
-        self._own = threading.local()
-        self._mutex = threading.Lock()
-        self._stack = ExitStack()
-
-    def __enter__(self) -> Readers:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._stack.close()
-
-    def get(self) -> tuple[RasterReader, LabelReader]:
-        """Return the readers of the calling thread."""
-        if not hasattr(self._own, "pair"):
-            with self._mutex:
-                image = self._stack.enter_context(self._source.reader())
-                labels = self._labels.reader()
-                self._stack.callback(labels.close)
-            self._own.pair = (image, labels)
-        pair: tuple[RasterReader, LabelReader] = self._own.pair
-        return pair
 
 
 def each(
@@ -70,7 +33,7 @@ def each(
     """
     workers = max(1, min(8, os.cpu_count() or 1))
     waiting: deque[tuple[Item, Future[Result]]] = deque()
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="patches")
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="windows")
     try:
         for item in items:
             waiting.append((item, pool.submit(work, item)))
