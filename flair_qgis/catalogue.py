@@ -1,4 +1,4 @@
-"""Names and bands of the models in the catalogue.
+"""Names, bands, sizes and licences of the models in the catalogue.
 
 QGIS's Python has no YAML reader everywhere. The plugin needs few keys of `resources/models.yaml`, each on a line of its
 own; a test compares what is read here with what a full reader finds.
@@ -17,8 +17,8 @@ from .paths import resources
 DEFAULT_GROUND_SAMPLING_DISTANCE = 0.2
 
 _NAME = re.compile(r"^  ([^\s#:][^:]*):\s*$")
-_VALUE = re.compile(r"^    (bands|ground_sampling_distance):\s*(.+?)\s*$")
-_DEFAULT = re.compile(r"^  ground_sampling_distance:\s*([0-9.]+)")
+_VALUE = re.compile(r"^    (bands|ground_sampling_distance|size_mb|licence):\s*(.+?)\s*$")
+_DEFAULT = re.compile(r"^  (ground_sampling_distance|licence):\s*(.+?)\s*$")
 
 
 @cache
@@ -32,21 +32,24 @@ def catalogue(path: Optional[Path] = None) -> Dict[str, ModelDescription]:
     if not path.is_file():
         return {}
     models: Dict[str, ModelDescription] = {}
-    distance = DEFAULT_GROUND_SAMPLING_DISTANCE
+    default = ModelDescription("", (), DEFAULT_GROUND_SAMPLING_DISTANCE)
     section, name = "", ""
     for line in path.read_text(encoding="utf-8").splitlines():
         if re.match(r"^[a-z_]+:", line):
             section, name = line.partition(":")[0], ""
         elif section == "defaults" and _DEFAULT.match(line):
-            distance = float(_DEFAULT.match(line).group(1))
+            default = _with(default, *_DEFAULT.match(line).groups())
         elif section == "models" and _NAME.match(line):
             name = _NAME.match(line).group(1).strip("\"' ")
-            models[name] = ModelDescription(name, (), distance)
+            models[name] = default._replace(name=name)
         elif section == "models" and name and _VALUE.match(line):
-            key, value = _VALUE.match(line).groups()
-            if key == "bands":
-                bands = tuple(part.strip("\"' ") for part in value.strip("[]").split(",") if part.strip())
-                models[name] = models[name]._replace(bands=bands)
-            else:
-                models[name] = models[name]._replace(ground_sampling_distance=float(value))
+            models[name] = _with(models[name], *_VALUE.match(line).groups())
     return models
+
+
+def _with(model: ModelDescription, key: str, value: str) -> ModelDescription:
+    if key == "bands":
+        return model._replace(bands=tuple(part.strip("\"' ") for part in value.strip("[]").split(",") if part.strip()))
+    if key == "licence":
+        return model._replace(licence=value.strip("\"' "))
+    return model._replace(**{key: float(value)})

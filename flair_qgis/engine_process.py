@@ -18,6 +18,7 @@ from .i18n import tr
 from .option_names import in_dialog_words
 from .paths import plugin_root, without_user
 from .progress import Progress, for_the_log
+from .proxy import proxy_variables, without_credentials
 
 POLL = 0.1
 TAIL = 4000
@@ -74,7 +75,8 @@ def _run(
     errors: IO[bytes],
     labels: Dict[str, str],
 ) -> Dict[str, Any]:
-    environment = scrubbed_environment()
+    # models, weights and data sets are fetched by the engine itself
+    environment = {**scrubbed_environment(), **proxy_variables()}
     environment["PYTHONPATH"] = str(plugin_root())
     work = folder / "empty"
     work.mkdir()
@@ -193,7 +195,7 @@ def _tail(errors: IO[bytes]) -> str:
     size = errors.seek(0, 2)
     errors.seek(max(0, size - TAIL))
     text = errors.read().decode("utf-8", errors="replace")
-    return without_user(text.strip())
+    return without_user(without_credentials(text.strip()))
 
 
 def _last_line(text: str) -> str:

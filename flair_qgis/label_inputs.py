@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import List, Optional
 
-from osgeo import gdal
 from qgis.core import (
     QgsCoordinateReferenceSystem,
     QgsCoordinateTransform,
@@ -19,7 +18,7 @@ from qgis.core import (
 
 from .errors import failure
 from .i18n import tr
-from .layers import LayerInput, describe_layer, readable_path
+from .layers import LayerInput, describe_layer, readable_path, with_crs
 from .progress import Progress
 
 # Vector formats that are handed on as they lie on the disk.
@@ -83,18 +82,7 @@ def label_raster_path(
     path = readable_path(layer, None, 0.0, folder / "labels.tif", feedback, progress or Progress(feedback))
     if layer.crs_text is None:
         return path
-    # The CRS that somebody chose in QGIS: the engine reads it from a description laid over the file.
-    target = folder / "labels.vrt"
-    try:
-        described = gdal.Translate(str(target), path, format="VRT", outputSRS=layer.crs_text)
-    except RuntimeError:
-        described = None
-    if described is None:
-        raise failure(
-            tr("The temporary file {path} cannot be written.").format(path=target), tr("Check the free disk space.")
-        )
-    del described
-    return str(target)
+    return with_crs(path, layer.crs_text, folder / "labels.vrt")
 
 
 def extent_in(

@@ -181,3 +181,26 @@ def _copy_memory(layer: LayerInput, target: Path) -> str:
         )
     del copy
     return str(target)
+
+
+def with_crs(path: str, crs: str, target: Path) -> str:
+    """Return a description laid over a raster that gives it the CRS somebody chose in QGIS.
+
+    Args:
+        path: The raster.
+        crs: The CRS as a code or as WKT; see `LayerInput.crs_text`.
+        target: File of the description (`.vrt`) to write.
+
+    Raises:
+        QgsProcessingException: It cannot be written.
+    """
+    try:
+        described = gdal.Translate(str(target), path, format="VRT", outputSRS=crs)
+    except RuntimeError:
+        described = None
+    if described is None:
+        raise failure(
+            tr("The temporary file {path} cannot be written.").format(path=target), tr("Check the free disk space.")
+        )
+    del described
+    return str(target)

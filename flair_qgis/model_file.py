@@ -23,12 +23,16 @@ class ModelDescription(NamedTuple):
         bands: Band names in order.
         ground_sampling_distance: Metres on the ground per pixel.
         classes: Classes that can win: `code`, `name`, `color`; empty when not known.
+        size_mb: Size of the download in MB, 0 when not known.
+        licence: Licence of the weights, empty when not known.
     """
 
     name: str
     bands: Tuple[str, ...]
     ground_sampling_distance: float
     classes: Tuple[Dict[str, Any], ...] = ()
+    size_mb: float = 0.0
+    licence: str = ""
 
 
 def read_model_file(path: Path) -> Optional[ModelDescription]:

@@ -13,6 +13,8 @@ def test_same_as_a_full_reader():
         assert list(found[name].bands) == entry["bands"]
         distance = entry.get("ground_sampling_distance", values["defaults"]["ground_sampling_distance"])
         assert found[name].ground_sampling_distance == distance
+        assert found[name].size_mb == entry.get("size_mb", 0)
+        assert found[name].licence == entry.get("licence", values["defaults"]["licence"])
 
 
 def test_missing_catalogue(tmp_path):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from helpers import ROOT, Feedback, alive
-from qgis.core import QgsProcessingException
+from qgis.core import QgsNetworkAccessManager, QgsProcessingException, QgsSettings
 
 from flair_qgis import engine_process, progress
 from flair_qgis.engine_process import run_engine
@@ -164,7 +164,8 @@ def test_killed_qgis_leaves_no_engine(fake_engine, tmp_path):
     code = (
         f"import sys; sys.path[:0] = [{str(ROOT)!r}]\n"
         "from pathlib import Path\n"
-        "from qgis.core import QgsProcessingFeedback\n"
+        "from qgis.core import QgsApplication, QgsProcessingFeedback\n"
+        "application = QgsApplication([], False)\n"
         "from flair_qgis.engine_process import run_engine\n"
         f"run_engine(Path({str(fake_engine.program)!r}), 'diagnostics', {{}}, QgsProcessingFeedback(False))\n"
     )
@@ -202,3 +203,37 @@ def test_flags_in_messages_are_named_as_the_dialog_names_them():
         'Check the image\'s empty value ("No data value"), or give "Weights of the named model"; '
         "gdal_translate -ot Byte --other."
     )
+
+
+@pytest.fixture
+def proxy_of_qgis():
+    """A proxy as a person enters it under Settings > Options > Network."""
+    settings = QgsSettings()
+    values = {"proxyEnabled": True, "proxyType": "HttpProxy", "proxyHost": "proxy.example", "proxyPort": "8080"}
+    values.update({"proxyUser": "joe", "proxyPassword": "secret", "noProxyUrls": ["http://intranet.example/"]})
+    for key, value in values.items():
+        settings.setValue(f"proxy/{key}", value)
+    QgsNetworkAccessManager.instance().setupDefaultProxyAndCache()
+    yield "http://joe:secret@proxy.example:8080"
+    settings.remove("proxy")
+    QgsNetworkAccessManager.instance().setupDefaultProxyAndCache()
+
+
+def test_proxy_of_qgis_reaches_the_engine(fake_engine, feedback, proxy_of_qgis):
+    run(fake_engine, feedback)
+    environment = fake_engine.record["environment"]
+    assert environment["HTTPS_PROXY"] == environment["https_proxy"] == proxy_of_qgis
+    assert environment["NO_PROXY"] == "intranet.example"
+    # and from the thread in which a dialog runs it
+    first = fake_engine.record["pid"]
+    thread = threading.Thread(target=run, args=(fake_engine, feedback))
+    thread.start()
+    thread.join()
+    assert fake_engine.record["pid"] != first
+    assert fake_engine.record["environment"]["HTTPS_PROXY"] == proxy_of_qgis
+
+
+def test_no_proxy_where_qgis_has_none(fake_engine, feedback, monkeypatch):
+    monkeypatch.delenv("HTTPS_PROXY", raising=False)
+    run(fake_engine, feedback)
+    assert "HTTPS_PROXY" not in fake_engine.record["environment"]
