@@ -45,6 +45,9 @@ class EvaluateRequest(Request):
     data: str | None = Field(None, description="Folder of a data set, its dataset.yaml, or a CSV of image,mask lines.")
     split: Literal["train", "val", "test"] = Field("test", description="Part of the data set to judge on.")
     root: str | None = Field(None, description="Folder that the paths in the CSV files start from; default: theirs.")
+    predictions: str | None = Field(
+        None, description="Folder to write, of the class raster of every patch; with model and data."
+    )
     device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto, cpu, cuda, cuda:N or mps.")
     threads: int | None = Field(None, ge=1, description="CPU threads; default: all cores.")
     error_map: bool = Field(True, description="Write a raster of what is right and wrong, for rasters.")
@@ -65,6 +68,8 @@ class EvaluateRequest(Request):
             raise ValueError("area_layer and area_field need an area")
         idle = ("truth_layer", "class_field", "nomenclature", "area", "image", "bands", "crs", "nodata")
         useless = [name for name in idle if getattr(self, name) is not None]
+        if self.predictions and not self.model:
+            raise ValueError("predictions has an effect with model and data only")
         if self.model and useless:
             raise ValueError(f"{useless[0]} has no effect with model and data")
         return self

@@ -21,6 +21,7 @@ ROOMS = {
     "comparison": {"rasters", "extraction", "evaluation"},
     "training": {"rasters", "models", "data", "evaluation"},
     "ign": {"rasters", "models", "data", "evaluation"},
+    "study": {"rasters", "models", "data", "inference", "evaluation", "comparison"},
     "commands": {
         "rasters",
         "models",
@@ -32,6 +33,7 @@ ROOMS = {
         "comparison",
         "training",
         "ign",
+        "study",
     },
 }
 """Which rooms each room may know."""

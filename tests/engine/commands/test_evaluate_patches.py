@@ -7,10 +7,12 @@ import threading
 
 import numpy as np
 import pytest
+import rasterio
 import yaml
 
-from engine.errors import Cancelled, InputError
+from engine.errors import Cancelled, InputError, OutputError, RequestError
 from engine.models.model_file import save_model
+from engine.requests import parse_request
 from tests.engine import tiny
 from tests.engine.labelled_patches import painted, stripes, write_dataset, write_pair
 from tests.engine.patch_sets import left_behind
@@ -151,3 +153,35 @@ def test_a_real_network(evaluate, tiny_model, tmp_path):
         image = np.pad(painted(np.roll(mask, 4, axis=1)), ((0, 0), (0, 24), (0, 24)), mode="symmetric")
         right += int((tiny.codes_of(tiny.truth(network, described, image))[:40, :40] == mask).sum())
     assert result["overall_accuracy"] == pytest.approx(right / (TESTED * 1600), abs=0.002)
+
+
+def test_predictions_are_kept(evaluate, by_colour, model, tmp_path):
+    data, masks = shifted(tmp_path)
+    folder = tmp_path / "predicted"
+    result = evaluate(model=model, data=data, predictions=str(folder))
+    assert result["predictions"] == str(folder)
+    assert sorted(item.name for item in folder.iterdir()) == ["classes.qml", *(f"p{n:02d}.tif" for n in range(TESTED))]
+    for number, mask in enumerate(masks):
+        with (
+            rasterio.open(folder / f"p{number:02d}.tif") as file,
+            rasterio.open(tmp_path / f"img/p{number:02d}.tif") as i,
+        ):
+            assert (file.read(1) == np.roll(mask, 4, axis=1)).all()
+            assert (file.crs, file.transform, file.nodata) == (i.crs, i.transform, 0)
+            assert file.colormap(1)[7] == (255, 0, 0, 255)
+            assert file.colormap(1)[0] == (0, 0, 0, 0)
+    with pytest.raises(OutputError, match="exists already"):
+        evaluate(model=model, data=data, predictions=str(folder), output=str(tmp_path / "other"))
+    evaluate(model=model, data=data, predictions=str(folder), overwrite=True)
+    assert left_behind(tmp_path) == []
+
+
+def test_predictions_replace_nothing_else(evaluate, by_colour, model, tmp_path):
+    data, _ = shifted(tmp_path)
+    with pytest.raises(OutputError, match="not replaced"):
+        evaluate(model=model, data=data, predictions=str(tmp_path / "img"), overwrite=True)
+    with pytest.raises(OutputError, match="in each other"):
+        evaluate(model=model, data=data, predictions=str(tmp_path / "ev" / "p"))
+    with pytest.raises(RequestError, match="model and data only"):
+        parse_request("evaluate", {"prediction": "a", "truth": "b", "output": "c", "predictions": "d"})
+    assert len(list((tmp_path / "img").iterdir())) == TESTED + 2
