@@ -1,12 +1,12 @@
 # Each target does its own set-up; a second run of it costs a second.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format bench package lock clean
+.PHONY: help setup demo test test-matrix lint format bench package lock clean
 
 PYTHON := .venv/bin/python
 WORKERS ?= 2
 
 help:  ## What can be made
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
 
 setup:  ## QGIS, the engine's environment and the tools; TORCH_BACKEND=auto|cpu|cu130|...
 	@scripts/setup.sh
@@ -16,6 +16,9 @@ demo: setup  ## A land-cover map of a made-up scene, or with INPUT=my.tif MODEL=
 
 test: setup  ## All tests
 	@scripts/test.sh $(WORKERS)
+
+test-matrix:  ## Plugin and end-to-end tests on the QGIS of other Debian releases; RELEASES="trixie sid"
+	@scripts/matrix.sh $(WORKERS)
 
 lint: setup  ## Style, types and the security rules of the QGIS plugin repository
 	@scripts/lint.sh

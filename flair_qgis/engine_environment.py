@@ -29,7 +29,7 @@ from .setup_log import SetupLog
 
 # "locked" is the release of torch in the lock file, checked by its hash; the others are builds that uv chooses
 BACKENDS = ("locked", "auto", "cpu", "cu126", "cu128", "cu130")
-PYTHON_VERSIONS = ">=3.10,<3.14"
+PYTHON_VERSIONS = ">=3.10,<3.15"
 DISK_GB = 8.0
 DISK_CPU_GB = 3.0
 STALE_SECONDS = 24 * 3600

@@ -15,7 +15,7 @@ done
 # macOS 14 is the oldest for which torch has wheels.
 export MACOSX_DEPLOYMENT_TARGET=14.0
 for platform in linux windows macos; do
-    for python in 3.10 3.11 3.12 3.13; do
+    for python in 3.10 3.11 3.12 3.13 3.14; do
         "$uv" pip compile --quiet --no-header --no-annotate --only-binary :all: --python-platform "$platform" \
             --python-version "$python" engine.txt dev.txt >/dev/null
         echo "$platform, Python $python: wheels for everything"

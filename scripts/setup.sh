@@ -4,7 +4,7 @@
 #
 # TORCH_BACKEND=auto|cpu|cu130|...     which build of torch; default: the one of the package index, as locked.
 #                                      Remembered in .venv/; TORCH_BACKEND=default goes back.
-# ENGINE_PYTHON_VERSION=3.10 ... 3.13  default: the system's Python where it fits.
+# ENGINE_PYTHON_VERSION=3.10 ... 3.14  default: the system's Python where it fits.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/uv.sh
@@ -25,16 +25,16 @@ install_debian_packages() {
     retry "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${missing[@]}"
 }
 
-# The newest Python from 3.10 to 3.13 at hand, the system's first.
+# The newest Python from 3.10 to 3.14 at hand, the system's first.
 engine_python() {
     if [ -n "${ENGINE_PYTHON_VERSION:-}" ]; then echo "$ENGINE_PYTHON_VERSION" && return; fi
     local candidate
-    for candidate in "$system_python" python3 python3.13 python3.12 python3.11 python3.10; do
-        if "$candidate" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then
+    for candidate in "$system_python" python3 python3.14 python3.13 python3.12 python3.11 python3.10; do
+        if "$candidate" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 14))' 2>/dev/null; then
             command -v "$candidate" && return
         fi
     done
-    echo "The engine needs Python 3.10 to 3.13 with its venv module; none was found." >&2
+    echo "The engine needs Python 3.10 to 3.14 with its venv module; none was found." >&2
     return 1
 }
 

@@ -74,7 +74,7 @@ def test_locked_set_up(root, tmp_path, feedback, context):
     result = run({}, feedback, context)
     assert result == {"PYTHON": str(root / "engine" / "bin" / "python"), "ENGINE": "0.1.0"}
     made, synced = calls(tmp_path)
-    assert made.startswith("venv --no-project --relocatable --python >=3.10,<3.14")
+    assert made.startswith("venv --no-project --relocatable --python >=3.10,<3.15")
     assert "--require-hashes" in synced
     assert synced.endswith(str(ROOT / "resources" / "requirements" / "engine.txt"))
     assert settings.find_engine()[0].origin == "managed"
