@@ -20,6 +20,13 @@ def model(folder=FOLDER, name="train_on_my_area.model3"):
     return made
 
 
+def apart_from_names(variant):
+    """A model without its version, on which depends what QGIS calls its outputs from outside."""
+    kept = {key: value for key, value in variant.items() if key != "internal_version"}
+    inputs = {name: value for name, value in variant["parameterDefinitions"].items() if not (value["metadata"] or {})}
+    return {**kept, "parameterDefinitions": inputs}
+
+
 def test_they_are_what_the_script_makes(tmp_path):
     made = subprocess.run(
         [sys.executable, str(ROOT / "scripts" / "build_models.py"), str(tmp_path)],
@@ -32,9 +39,11 @@ def test_they_are_what_the_script_makes(tmp_path):
     names = sorted(path.name for path in FOLDER.iterdir())
     assert names == ["train_on_my_area.model3"]
     assert sorted(path.name for path in tmp_path.iterdir()) == names
-    # as QGIS reads them: other versions write more into the files
     for name in names:
-        assert model(tmp_path, name).toVariant() == model(FOLDER, name).toVariant(), "run scripts/build_models.py"
+        written, shipped = (model(folder, name).toVariant() for folder in (tmp_path, FOLDER))
+        if written.get("internal_version") != shipped.get("internal_version"):
+            written, shipped = apart_from_names(written), apart_from_names(shipped)
+        assert written == shipped, "run scripts/build_models.py"
 
 
 def test_inputs_and_outputs_have_help():
