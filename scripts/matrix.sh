@@ -48,7 +48,7 @@ copy_commit() { # folder
 
 inside() { # folder, command: runs it there, in mounts of its own that end with it
     local file name folder=$1
-    for file in /etc/resolv.conf /etc/hosts /etc/pip.conf /root/.config/pip/pip.conf /root/.config/uv/uv.toml; do
+    for file in /etc/resolv.conf /etc/hosts /etc/pip.conf ~/.config/pip/pip.conf ~/.config/uv/uv.toml; do
         [ -f "$file" ] && mkdir -p "$folder$(dirname "$file")" && cp -L "$file" "$folder$file"
     done
     cp -L /etc/ssl/certs/ca-certificates.crt "$folder/etc/ssl/certs/"
@@ -57,7 +57,7 @@ inside() { # folder, command: runs it there, in mounts of its own that end with 
     # shellcheck disable=SC2016 # expanded inside
     unshare --mount --pid --fork bash -c '
         mount -t proc proc "$0/proc" && mount --rbind /dev "$0/dev" || exit 1
-        exec env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 QT_QPA_PLATFORM=offscreen "${@:2}" \
+        exec env -i HOME="$HOME" PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 QT_QPA_PLATFORM=offscreen "${@:2}" \
             chroot "$0" bash -c "cd /flair && $1"
     ' "$folder" "$2" "${variables[@]}"
 }
