@@ -17,12 +17,12 @@ from engine.ign.flair1_detect import read_flair1_detect
 from engine.ign.hub_zonal import is_hub_zonal, read_hub_zonal
 from engine.ign.model_import import import_model, load_weights
 from engine.ign.published_tiling import check_defined, detect_as_published
-from engine.ign.yaml_file import read_yaml
 from engine.ign.zero_based import write_class_probabilities, write_indices
 from engine.inference.device import choose_device
 from engine.rasters.disk import output_error
 from engine.rasters.staged_output import check_overwrite, check_writable
 from engine.requests import ClassifyRequest, FlairDetectRequest
+from engine.yaml_file import read_yaml
 
 
 def run(request: FlairDetectRequest, reporter: Reporter, cancelled: threading.Event) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from engine.band import Band
 from engine.band_names import FLAIR_ORDER
-from engine.ign.yaml_file import Place, YamlFile
+from engine.yaml_file import Place, YamlFile
 
 NormType = Literal["custom", "scaling", "without"]
 

@@ -8,9 +8,9 @@ from typing import Literal
 
 from engine.errors import InputError
 from engine.ign.bands import Channels
-from engine.ign.yaml_file import Place, YamlFile
 from engine.models.manifest import ELEVATION_ENCODING, Manifest
 from engine.nomenclature import SPARE_COLORS, LandCoverClass, Nomenclature, load_nomenclature
+from engine.yaml_file import Place, YamlFile
 
 FLAIR_DISTANCE = 0.2
 

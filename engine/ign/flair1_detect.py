@@ -11,8 +11,8 @@ from engine.ign.bands import NormType, channels_of
 from engine.ign.detection import Detection, existing_file, flair_classes, no_table_of_windows, not_needed, output_raster
 from engine.ign.framework import ModelFramework, network_names
 from engine.ign.schema import Channels, Group, Numbers, Text
-from engine.ign.yaml_file import YamlFile
 from engine.models.catalogue import CatalogueEntry, load_catalogue
+from engine.yaml_file import YamlFile
 
 
 class Normalisation(Group):

@@ -9,8 +9,8 @@ from pydantic import Field
 from engine.ign.bands import NormType
 from engine.ign.framework import ModelFramework, network_names
 from engine.ign.schema import Channels, Group, Numbers, Text
-from engine.ign.yaml_file import YamlFile
 from engine.nomenclature import SPARE_COLORS, LandCoverClass, Nomenclature, load_nomenclature
+from engine.yaml_file import YamlFile
 
 WEIGHT_LIMIT = 1e6
 

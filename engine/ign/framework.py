@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from engine.ign.schema import Group, Text
-from engine.ign.yaml_file import YamlFile
+from engine.yaml_file import YamlFile
 
 SMP = "SegmentationModelsPytorch"
 

@@ -11,8 +11,8 @@ from engine.errors import RequestError
 from engine.ign.bands import NormType, channels_of
 from engine.ign.detection import Detection, existing_file, no_table_of_windows, not_needed, output_raster
 from engine.ign.schema import Channels, Group, Numbers, Text
-from engine.ign.yaml_file import YamlFile
 from engine.nomenclature import SPARE_COLORS, LandCoverClass, Nomenclature, load_nomenclature
+from engine.yaml_file import YamlFile
 
 AERIAL: Final = "AERIAL_RGBI"
 # Of 19 outputs the last four were trained with a loss weight of 0.

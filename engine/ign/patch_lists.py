@@ -14,10 +14,10 @@ from engine.errors import InputError
 from engine.ign.bands import Channels
 from engine.ign.detection import FLAIR_DISTANCE, existing_file
 from engine.ign.flair1_train import Flair1Train
-from engine.ign.yaml_file import YamlFile
 from engine.nomenclature import load_nomenclature
 from engine.rasters.disk import output_error
 from engine.text_file import write_whole
+from engine.yaml_file import YamlFile
 
 
 def listed_pairs(file: YamlFile, key: str, text: str) -> tuple[Path, tuple[Pair, ...]]:

@@ -49,6 +49,7 @@ SHARED = {
     "requests",
     "resources",
     "text_file",
+    "yaml_file",
 }
 """Modules that every room may know, and that know no room."""
 ENTRANCES = {"__main__", "cli", "runner"}

@@ -6,7 +6,7 @@ import pytest
 
 from engine.errors import EngineError, InputError, RequestError
 from engine.ign.flair1_detect import read_flair1_detect
-from engine.ign.yaml_file import read_yaml
+from engine.yaml_file import read_yaml
 from tests.engine import tiny
 from tests.engine.ign.flair_files import MEANS, STDS, detect_values, write_conf
 

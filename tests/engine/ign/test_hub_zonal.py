@@ -8,8 +8,8 @@ import torch
 from engine.errors import ModelError, RequestError
 from engine.ign.hub_zonal import is_hub_zonal, read_hub_zonal
 from engine.ign.model_import import load_weights
-from engine.ign.yaml_file import read_yaml
 from engine.nomenclature import load_nomenclature
+from engine.yaml_file import read_yaml
 from tests.engine import tiny
 from tests.engine.ign.flair_files import MEANS, STDS, flair_manifest, write_conf
 

@@ -1,4 +1,4 @@
-"""A YAML file of foreign make: its values, and on which line each key stands."""
+"""A YAML file that a person wrote: its values, and on which line each key stands."""
 
 from __future__ import annotations
 
@@ -86,8 +86,13 @@ class YamlFile:
         return f"{self.where(*place)}: '{key}': {text}.", ""
 
 
-def read_yaml(path: Path) -> YamlFile:
+def read_yaml(path: Path, *, hint: str = "Check --conf.", wanted: str = "one of IGN's configuration files") -> YamlFile:
     """Read a YAML file.
+
+    Args:
+        path: The file.
+        hint: What to do when it cannot be read.
+        wanted: What to give in place of a file without keys.
 
     Raises:
         RequestError: It cannot be read, is no valid YAML, holds no keys, or one twice; the line is named.
@@ -95,7 +100,7 @@ def read_yaml(path: Path) -> YamlFile:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise RequestError(f"The file '{path}' cannot be read: {error.strerror}.", "Check --conf.") from error
+        raise RequestError(f"The file '{path}' cannot be read: {error.strerror}.", hint) from error
     except UnicodeDecodeError as error:
         raise RequestError(f"'{path.name}' is no text in UTF-8.", "Save it as UTF-8.") from error
     try:
@@ -104,7 +109,7 @@ def read_yaml(path: Path) -> YamlFile:
     except yaml.YAMLError as error:
         raise _syntax_error(path, text, error) from error
     if not isinstance(values, dict):
-        raise RequestError(f"'{path.name}' holds no keys with values.", "Give one of IGN's configuration files.")
+        raise RequestError(f"'{path.name}' holds no keys with values.", f"Give {wanted}.")
     lines: dict[Place, int] = {}
     _collect(path, root, (), lines)
     return YamlFile(path, values, lines)

@@ -6,7 +6,7 @@ import pytest
 
 from engine.errors import RequestError
 from engine.ign.schema import Group
-from engine.ign.yaml_file import read_yaml
+from engine.yaml_file import read_yaml
 
 
 class Inner(Group):
