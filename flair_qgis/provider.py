@@ -9,6 +9,7 @@ from qgis.PyQt.QtGui import QIcon
 
 from .algorithms.classify import ClassifyAlgorithm
 from .algorithms.diagnostics import DiagnosticsAlgorithm
+from .algorithms.evaluate import EvaluateAlgorithm
 from .algorithms.extract_patches import ExtractPatchesAlgorithm
 from .algorithms.setup_engine import SetupEngineAlgorithm
 from .algorithms.train import TrainAlgorithm
@@ -54,6 +55,7 @@ class FlairProvider(QgsProcessingProvider):
             ExtractPatchesAlgorithm,
             TrainAlgorithm,
             ClassifyAlgorithm,
+            EvaluateAlgorithm,
             SetupEngineAlgorithm,
             DiagnosticsAlgorithm,
         ):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Iterable, Optional, Tuple
+from pathlib import Path
+from typing import Any, Dict, Iterable, List, Optional, Tuple
 
 from qgis.core import (
     QgsFeatureSource,
@@ -20,7 +21,8 @@ from qgis.PyQt.QtGui import QIcon
 from ..engine_process import run_engine
 from ..errors import failure
 from ..i18n import tr
-from ..paths import absolute, resources
+from ..label_inputs import formats_of
+from ..paths import absolute, is_temporary, resources
 from ..progress import Progress
 from ..settings import find_engine
 
@@ -110,6 +112,24 @@ class FlairAlgorithm(QgsProcessingAlgorithm):
             number.setMaximum(most)
         self.add(number, text, advanced)
 
+    def add_choice(
+        self, name: str, title: str, options: List[str], text: str, default: Optional[str], advanced: bool = False
+    ) -> None:
+        """Add a choice among words; without a default it may stay empty.
+
+        Args:
+            name: Name of the parameter.
+            title: What the dialog calls it.
+            options: The words.
+            text: What it does, for its tool tip.
+            default: Word that the dialog begins with.
+            advanced: Whether it is folded away.
+        """
+        choice = QgsProcessingParameterEnum(
+            name, title, options=options, defaultValue=default, optional=default is None, usesStaticStrings=True
+        )
+        self.add(choice, text, advanced)
+
     def add_ground_sampling_distance(self, name: str) -> None:
         """Add the image's ground sampling distance."""
         text = tr("Metres on the ground per image pixel; empty: told by the file.")
@@ -166,6 +186,37 @@ class FlairAlgorithm(QgsProcessingAlgorithm):
         if source is None:
             raise failure(tr("The area layer cannot be read."), tr("Choose a polygon layer."))
         return source
+
+    def polygon_file(
+        self, parameters: Dict[str, Any], name: str, context: QgsProcessingContext, feedback: QgsProcessingFeedback
+    ) -> Tuple[str, str]:
+        """Return a file with the polygons as a person sees them, and the layer in it. Call it on the main thread.
+
+        Args:
+            parameters: Values of the parameters.
+            name: Parameter of the polygons.
+            context: Where layers are looked up.
+            feedback: Where messages are shown.
+
+        Returns:
+            Path, and the name of the layer; empty where the file holds no other.
+
+        Raises:
+            QgsProcessingException: They cannot be copied to a file.
+        """
+        formats = formats_of(self.parameterAsVectorLayer(parameters, name, context))
+        path, layer = self.parameterAsCompatibleSourceLayerPathAndLayerName(
+            parameters, name, context, formats, "gpkg", feedback
+        )
+        if not Path(path).exists():
+            raise failure(
+                tr('The layer "{name}" cannot be copied to a file.').format(
+                    name=self.parameterDefinition(name).description()
+                ),
+                tr("Save it as a GeoPackage, and choose that."),
+            )
+        # a copy has a single layer, and QGIS may name that of the file it was copied from
+        return absolute(path), "" if is_temporary(path) else layer
 
     def run_engine(
         self,

@@ -35,7 +35,6 @@ from ..label_inputs import (
     check_label_raster,
     describe_label_raster,
     extent_in,
-    formats_of,
     label_raster_path,
 )
 from ..layers import LayerInput
@@ -276,17 +275,7 @@ class ExtractPatchesAlgorithm(FlairAlgorithm):
     def _prepare_polygons(
         self, parameters: Dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback
     ) -> Tuple[QgsRectangle, QgsCoordinateReferenceSystem]:
-        layer = self.parameterAsVectorLayer(parameters, LABELS, context)
-        formats = formats_of(layer)
-        path, name = self.parameterAsCompatibleSourceLayerPathAndLayerName(
-            parameters, LABELS, context, formats, "gpkg", feedback
-        )
-        if not Path(path).exists():
-            raise failure(
-                tr("The labels cannot be copied to a file."), tr("Save them as a GeoPackage, and choose that.")
-            )
-        # a copy has a single layer, and QGIS may name that of the file it was copied from
-        self._label_file = (absolute(path), "" if is_temporary(path) else name)
+        self._label_file = self.polygon_file(parameters, LABELS, context, feedback)
         source = self.parameterAsSource(parameters, LABELS, context)
         return source.sourceExtent(), source.sourceCrs()
 

@@ -10,7 +10,6 @@ from qgis.core import (
     QgsProcessingFeedback,
     QgsProcessingOutputNumber,
     QgsProcessingParameterBoolean,
-    QgsProcessingParameterEnum,
     QgsProcessingParameterFile,
     QgsProcessingParameterFileDestination,
     QgsProcessingParameterNumber,
@@ -114,20 +113,6 @@ class TrainAlgorithm(FlairAlgorithm):
         self.addOutput(QgsProcessingOutputNumber(EPOCH, tr("Best epoch")))
         self.addOutput(QgsProcessingOutputNumber(SECONDS, tr("Duration in seconds")))
 
-    def _add_choice(self, name: str, title: str, options: List[str], text: str, advanced: bool, default: Any) -> None:
-        self.add(
-            QgsProcessingParameterEnum(
-                name,
-                title,
-                options=options,
-                defaultValue=default,
-                optional=default is None,
-                usesStaticStrings=True,
-            ),
-            text,
-            advanced,
-        )
-
     def _add_inputs(self) -> None:
         folder = QgsProcessingParameterFile.Behavior.Folder
         real, whole = QgsProcessingParameterNumber.Type.Double, QgsProcessingParameterNumber.Type.Integer
@@ -137,7 +122,7 @@ class TrainAlgorithm(FlairAlgorithm):
             tr("Folder that holds dataset.yaml, or train.csv and val.csv."),
         )
         recipe = tr("Recipe for everything that is not chosen here.")
-        self._add_choice(PRESET, tr("Preset"), PRESETS, recipe, False, PRESETS[0])
+        self.add_choice(PRESET, tr("Preset"), PRESETS, recipe, PRESETS[0])
         self.add(
             QgsProcessingParameterFile(START_FROM, tr("Start from model file"), optional=True, fileFilter=models),
             tr("Model file or checkpoint whose weights are adapted."),
@@ -167,14 +152,14 @@ class TrainAlgorithm(FlairAlgorithm):
         models = tr("Model files") + " (*.safetensors *.pth *.ckpt)"
         empty = " " + tr("Empty: the preset's.")
         named = tr("A model of the catalogue whose weights are adapted; a model file wins.")
-        self._add_choice(START_FROM_NAME, tr("Start from model"), list(catalogue()), named, True, None)
+        self.add_choice(START_FROM_NAME, tr("Start from model"), list(catalogue()), named, None, advanced=True)
         self.add(
             QgsProcessingParameterFile(WEIGHTS, tr("Weights of the named model"), optional=True, fileFilter=models),
             tr("A checkpoint on your disk for the model of the catalogue."),
             advanced=True,
         )
         network = tr("Network, by its name in segmentation-models-pytorch.") + empty
-        self._add_choice(ARCHITECTURE, tr("Architecture"), ARCHITECTURES, network, True, None)
+        self.add_choice(ARCHITECTURE, tr("Architecture"), ARCHITECTURES, network, None, advanced=True)
         for name, title, text in (
             (ENCODER, tr("Encoder"), tr("Such as resnet34, efficientnet-b4, mobilenet_v2 or mit_b5.") + empty),
             (ENCODER_WEIGHTS, tr("Weights of the encoder"), tr("imagenet, none, or a file.") + empty),
@@ -187,12 +172,12 @@ class TrainAlgorithm(FlairAlgorithm):
         ):
             self.add(QgsProcessingParameterString(name, title, optional=True), text, advanced=True)
         frozen = tr("none, encoder, or how many stages of the encoder stay as they are.") + empty
-        self._add_choice(FREEZE, tr("Freeze"), FREEZES, frozen, True, None)
+        self.add_choice(FREEZE, tr("Freeze"), FREEZES, frozen, None, advanced=True)
 
     def _add_machine(self) -> None:
         whole = QgsProcessingParameterNumber.Type.Integer
         computes = tr("What computes; auto takes a GPU when there is one.")
-        self._add_choice(DEVICE, tr("Device"), DEVICES, computes, True, DEVICES[0])
+        self.add_choice(DEVICE, tr("Device"), DEVICES, computes, DEVICES[0], advanced=True)
         for name, title, least, most, default, text in (
             (
                 DEVICES_COUNT,

@@ -50,6 +50,13 @@ CONTRACTS = {
         frozenset({"labels_raster"}),
         frozenset({"area_layer", "label_layer", "crs", "resume"}),
     ),
+    "evaluate": Contract(
+        "evaluate",
+        frozenset({"miou", "overall_accuracy", "kappa", "fscore", "pixels", "seconds"})
+        | {"report", "metrics", "confusion"},
+        frozenset({"truth_raster", "model_name"}),
+        frozenset({"area_layer", "truth_layer", "crs"}),
+    ),
     "train": Contract(
         "train",
         frozenset({"miou", "loss", "epoch", "seconds"}),
@@ -63,6 +70,7 @@ CONTRACTS = {
 # All that a request needs, to try one choice of another option.
 NEEDED = {
     "classify": {"model": "m.safetensors", "input": "i.tif", "output": "o.tif"},
+    "evaluate": {"model": "m.safetensors", "data": "d", "output": "o"},
     "train": {"data": "d", "output": "o.safetensors"},
 }
 
@@ -113,6 +121,9 @@ def test_what_stands_in_a_dialog_alone_does(command):
     [
         ("classify", "device", "DEVICES"),
         ("classify", "precision", "PRECISIONS"),
+        ("evaluate", "device", "DEVICES"),
+        ("evaluate", "definition", "DEFINITIONS"),
+        ("evaluate", "split", "SPLITS"),
         ("train", "device", "DEVICES"),
         ("train", "preset", "PRESETS"),
         ("train", "freeze", "FREEZES"),
