@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from engine.cache import cache_folder, staged_folder
 from engine.errors import ModelError
 from engine.events import Reporter
-from engine.inference.cache import cache_folder, staged_folder
 from engine.models.manifest import Manifest
 from engine.models.resolve import ResolvedModel
 

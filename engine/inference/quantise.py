@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from engine.cache import cache_folder, staged_folder
 from engine.events import Reporter
-from engine.inference.cache import cache_folder, staged_folder
 from engine.inference.graph import Graph
 from engine.inference.predictor import Predictor
 

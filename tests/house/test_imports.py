@@ -41,6 +41,7 @@ SHARED_PACKAGES = {"requests"}
 SHARED = {
     "band",
     "band_names",
+    "cache",
     "cancellation",
     "errors",
     "events",

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from engine.cache import cache_folder, staged_folder
 from engine.errors import OutputError
-from engine.inference.cache import cache_folder, staged_folder
 
 
 def test_the_folder_can_be_chosen(monkeypatch, tmp_path):
