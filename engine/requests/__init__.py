@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from engine.errors import RequestError
 from engine.requests.base import Request
 from engine.requests.classify import ClassifyRequest
-from engine.requests.datasets import ExtractPatchesRequest
+from engine.requests.datasets import DatasetCheckRequest, DatasetDownloadRequest, ExtractPatchesRequest
 from engine.requests.evaluate import EvaluateRequest
 from engine.requests.ign import FlairDetectRequest, FlairRequest
 from engine.requests.models import DiagnosticsRequest, ModelsRequest
@@ -23,6 +23,8 @@ from engine.requests.train import TrainRequest
 __all__ = [
     "COMMANDS",
     "ClassifyRequest",
+    "DatasetCheckRequest",
+    "DatasetDownloadRequest",
     "DiagnosticsRequest",
     "EvaluateRequest",
     "ExtractPatchesRequest",
@@ -35,6 +37,7 @@ __all__ = [
 ]
 
 COMMANDS: dict[str, type[Request]] = {
+    "dataset-download": DatasetDownloadRequest,
     "extract-patches": ExtractPatchesRequest,
     "train": TrainRequest,
     "classify": ClassifyRequest,

@@ -62,22 +62,30 @@ class ExtractPatchesRequest(Request):
 
 
 class DatasetDownloadRequest(Request):
-    """Download a published data set, or parts of it."""
+    """Download a published data set, or parts of it; goes on where an earlier download stopped."""
 
     POSITIONAL = "dataset"
 
-    dataset: str = Field("flair-1", description="Data set: flair-1, flair-2, flair-toy or another of the sources.")
+    dataset: str = Field(
+        "flair-1",
+        description="Data set: flair-1, flair-1-toy, flair-2, flair-2-toy, flair-hub, flair-hub-toy, or another of the "
+        "sources.",
+    )
     output: str = Field(description="Folder to write the data set into; an earlier download there goes on.")
     modalities: Words | None = Field(
-        None, description="Parts: aerial, labels, metadata, sentinel2, lists; default: aerial, labels, metadata, lists."
+        None,
+        description="Parts: aerial, labels, metadata, sentinel2, lists and, of flair-hub, elevation, spot, sentinel1, "
+        "crops; default: labels, metadata, aerial, lists.",
     )
     splits: Words | None = Field(None, description="Parts of the split: train, val, test; default: all.")
     domains: Words | None = Field(
         None, description="Departments or domains to keep, such as D012 or D012_2019; default: all."
     )
     sources: str | None = Field(None, description="YAML file of addresses in place of the project's own.")
-    connections: int = Field(4, ge=1, le=16, description="Pieces of a file that are fetched at once.")
-    keep_archives: bool = Field(False, description="Keep the archives after unpacking; needs twice the space.")
+    connections: int = Field(4, ge=1, le=16, description="Pieces that are fetched at once.")
+    keep_archives: bool = Field(
+        False, description="Fetch the archives whole and keep them after unpacking; needs about twice the space."
+    )
     only_size: bool = Field(False, description="Say how large the download is and end.")
 
 
@@ -89,5 +97,8 @@ class DatasetCheckRequest(Request):
     folder: str = Field(description="Folder that holds the data set.")
     layout: Literal["auto", "flair-1", "flair-hub"] = Field("auto", description="How the folder is laid out.")
     nomenclature: str = Field("flair", description="Name of a nomenclature, or a YAML file with classes of your own.")
+    checksums: bool = Field(
+        False, description="Compare every file with the SHA-256 that was measured when it was downloaded."
+    )
     lists: bool = Field(False, description="Write train.csv, val.csv and test.csv of the official split.")
     report: str | None = Field(None, description="Table of every problem to write (.csv).")

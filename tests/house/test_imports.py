@@ -17,12 +17,14 @@ ROOMS = {
     "evaluation": set(),
     "reports": set(),
     "extraction": {"rasters", "data"},
+    "acquisition": {"rasters", "data"},
     # The truth is read as labels are: from the same files, with the same words of what is wrong with them.
     "comparison": {"rasters", "extraction", "evaluation"},
     "training": {"rasters", "models", "data", "evaluation"},
     "ign": {"rasters", "models", "data", "evaluation"},
     "study": {"rasters", "models", "data", "inference", "evaluation", "comparison"},
     "commands": {
+        "acquisition",
         "rasters",
         "models",
         "data",
