@@ -11,6 +11,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable
 from typing import Any, Protocol, TextIO
 
 
@@ -168,6 +169,17 @@ class SilentReporter:
 
     def error(self, kind: str, message: str, hint: str = "") -> None:
         """Drop it."""
+
+
+def timed_progress(reporter: Reporter) -> Callable[[float, str], None]:
+    """Return a function that reports the share done and a text, with the time left as it went so far."""
+    began = time.monotonic()
+
+    def tell(share: float, text: str) -> None:
+        spent = time.monotonic() - began
+        reporter.progress(share, text, spent / share * (1 - share) if share > 0 and spent > 1 else None)
+
+    return tell
 
 
 def format_duration(seconds: float) -> str:

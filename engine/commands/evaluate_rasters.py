@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from engine.comparison.zones import Zones, read_zones
 from engine.errors import InputError
 from engine.evaluation.confusion import ConfusionMatrix
 from engine.evaluation.scores import score
-from engine.events import Reporter, format_duration
+from engine.events import Reporter, format_duration, timed_progress
 from engine.extraction.readers import Readers
 from engine.nomenclature import Nomenclature, load_nomenclature
 from engine.rasters.area import AreaOfInterest, area_from_polygons, whole_area
@@ -54,7 +54,7 @@ def evaluate_rasters(request: EvaluateRequest, reporter: Reporter, cancelled: th
     """Judge a class raster; see `engine.commands.evaluate.run`."""
     began = time.monotonic()
     job = _prepare(request, reporter)
-    step = _progress(reporter)
+    step = timed_progress(reporter)
     with EVALUATION.staged(job.output, overwrite=request.overwrite) as folder:
         window = job.comparison.area.window
         tiles = None
@@ -226,13 +226,3 @@ def _pictures(job: _Job, worst: list[Worst[PixelWindow]]) -> Iterator[WorstPlace
                 f"{item.wrong} of {item.judged} pixels wrong, {percent(item.wrong / item.judged)}",
                 image=picture(shown, job.image.names) if job.image and shown is not None else "",
             )
-
-
-def _progress(reporter: Reporter) -> Callable[[float, str], None]:
-    began = time.monotonic()
-
-    def tell_step(share: float, text: str) -> None:
-        spent = time.monotonic() - began
-        reporter.progress(share, text, spent / share * (1 - share) if share > 0 and spent > 1 else None)
-
-    return tell_step

@@ -14,14 +14,12 @@ import pyogrio
 from engine.errors import InputError
 from engine.events import Reporter, SilentReporter
 from engine.nomenclature import Nomenclature, resolve_nomenclature
+from engine.rasters.class_codes import class_codes, strange_values
 from engine.rasters.mosaic import differ_in_size
 from engine.rasters.named_classes import named_classes
 from engine.rasters.polygons import VECTOR_ERRORS
 from engine.rasters.raster_file import RasterFile, describe
 from engine.rasters.source import RasterSource
-
-# In place of values that no uint8 can hold: never a class.
-_NO_CODE = 255
 
 
 @dataclass(frozen=True)
@@ -52,38 +50,14 @@ class Prediction:
         Raises:
             InputError: The raster holds fractions.
         """
-        band = values[0]
-        if band.dtype.kind == "f" and (band[valid] != np.rint(band[valid])).any():
-            broken = float(band[valid & (band != np.rint(band))][0])
-            raise InputError(
-                f"The prediction '{self.source.files[0].name}' holds fractions such as {broken:g}, which are no class "
-                "codes.",
-                "Choose the class raster; a confidence or an elevation cannot be evaluated.",
-            )
-        known = np.zeros(256, dtype=np.bool_)
-        known[[0, *self.nomenclature.codes]] = True
-        strange: dict[int, int] = {}
-        if band.dtype == np.uint8:
-            codes = np.where(valid, band, 0).astype(np.uint8, copy=False)
-            counts = np.bincount(codes.ravel(), minlength=256)
-            strange = {int(code): int(counts[code]) for code in np.flatnonzero(~known & (counts > 0))}
-            return codes, strange
-        fits = valid & (band >= 0) & (band <= 255)
-        codes = np.where(fits, band, _NO_CODE).astype(np.uint8)
-        codes[~valid] = 0
-        odd = valid & ~(fits & known[codes])
-        if odd.any():
-            found, counts = np.unique(band[odd], return_counts=True)
-            strange = {int(value): int(count) for value, count in zip(found, counts, strict=True)}
-        return codes, strange
+        return class_codes(values[0], valid, self.nomenclature, f"The prediction '{self.source.files[0].name}'")
 
     def warn_of(self, strange: Counter[int], reporter: Reporter) -> None:
         """Warn of predicted values that are no class."""
         if strange:
-            shown = ", ".join(f"{value} ({count} pixels)" for value, count in strange.most_common(6))
             reporter.warning(
-                f"The prediction holds what is no class of '{self.nomenclature.name}': {shown}; it counts as wrong. "
-                "Name its classes with --nomenclature if they are others."
+                f"The prediction holds what is no class of '{self.nomenclature.name}': {strange_values(strange)}; "
+                "it counts as wrong. Name its classes with --nomenclature if they are others."
             )
 
 

@@ -103,6 +103,47 @@ def bar(value: float | None, color: str, title: str) -> Markup:
     return _markup(root)
 
 
+def strip(shares: Sequence[tuple[str, str, float]], title: str, width: int, height: int) -> Markup:
+    """Return shares side by side as one bar, an SVG element.
+
+    Args:
+        shares: Words, color `#rrggbb` and share, 0 to 1, of each; together at most 1, the rest stays empty.
+        title: What a screen reader says.
+        width: Pixels.
+        height: Pixels.
+    """
+    root = _root(title, width, height)
+    _rectangle(root, width - 2, "#eef1f0", "none", height=height - 2)
+    left = 1.0
+    for name, color, share in shares:
+        right = left + (width - 2) * share
+        # Whole hundredths of a pixel: hundreds of bars make a page large.
+        part = _rectangle(root, round(right - left, 2), color, "none", height=height - 2, left=round(left, 2))
+        ElementTree.SubElement(part, "title").text = name
+        left = right
+    _rectangle(root, width - 2, "none", "#66716c", height=height - 2)
+    return _markup(root)
+
+
+def balance(loss: float, gain: float, largest: float, color: str, title: str) -> Markup:
+    """Return a bar of what was lost to the left of a line and one of what was gained to its right, 240 x 14 pixels.
+
+    Args:
+        loss: Not negative.
+        gain: Not negative.
+        largest: Value that takes a whole side; over 0.
+        color: `#rrggbb` of the gain; the loss is pale.
+        title: What a screen reader says.
+    """
+    root = _root(title, 240, 14)
+    left, right = (round(118 * min(value / largest, 1.0), 1) for value in (loss, gain))
+    _rectangle(root, left, "#ffffff", "#66716c", left=round(120 - left, 1), top=2)
+    _rectangle(root, left, color, "none", left=round(120 - left, 1), top=2, opacity="0.4")
+    _rectangle(root, right, color, "#66716c", left=120, top=2)
+    _line(root, 120, 0, 120, 14, _INK)
+    return _markup(root)
+
+
 def _finite(points: Sequence[tuple[int, float | None]]) -> dict[int, float]:
     return {epoch: value for epoch, value in points if value is not None and math.isfinite(value)}
 
@@ -193,9 +234,22 @@ def _dot(root: ElementTree.Element, x: float, y: float, color: str, radius: int)
     ElementTree.SubElement(root, "circle", {"cx": str(x), "cy": str(y), "r": str(radius), "fill": color})
 
 
-def _rectangle(root: ElementTree.Element, width: float, fill: str, stroke: str) -> None:
-    attributes = {"x": "1", "y": "1", "width": str(width), "height": "10", "fill": fill, "stroke": stroke}
-    ElementTree.SubElement(root, "rect", {**attributes, "stroke-width": "0.6"})
+def _rectangle(
+    root: ElementTree.Element,
+    width: float,
+    fill: str,
+    stroke: str,
+    *,
+    height: int = 10,
+    left: float = 1,
+    top: int = 1,
+    opacity: str = "",
+) -> ElementTree.Element:
+    attributes = {"x": str(left), "y": str(top), "width": str(width), "height": str(height), "fill": fill}
+    attributes.update({"stroke": stroke, "stroke-width": "0.6"})
+    if opacity:
+        attributes["fill-opacity"] = opacity
+    return ElementTree.SubElement(root, "rect", attributes)
 
 
 def _markup(root: ElementTree.Element) -> Markup:

@@ -56,6 +56,13 @@ def whole(value: int | None) -> str:
     return MISSING if value is None else f"{value:,}".replace(",", "\N{NO-BREAK SPACE}")
 
 
+def hectares(value: float | None) -> str:
+    """Return hectares with two decimals, four where that would be too few, such as `1 234.56`; a dash for None."""
+    if value is None or not math.isfinite(value):
+        return MISSING
+    return f"{value:,.{4 if 0 < abs(value) < 0.0995 else 2}f}".replace(",", "\N{NO-BREAK SPACE}")
+
+
 def title(name: str) -> str:
     """Return a class' name as a legend shows it."""
     return name[:1].upper() + name[1:]
@@ -76,6 +83,12 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        percent=percent, number=number, brief=brief, whole=whole, class_title=title, safe_color=safe_color
+        percent=percent,
+        number=number,
+        brief=brief,
+        whole=whole,
+        hectares=hectares,
+        class_title=title,
+        safe_color=safe_color,
     )
     return environment

@@ -17,11 +17,13 @@ from engine.requests.classify import ClassifyRequest
 from engine.requests.datasets import DatasetCheckRequest, DatasetDownloadRequest, ExtractPatchesRequest
 from engine.requests.evaluate import EvaluateRequest
 from engine.requests.ign import FlairDetectRequest, FlairRequest
+from engine.requests.maps import AreaStatisticsRequest
 from engine.requests.models import DiagnosticsRequest, ModelsRequest
 from engine.requests.train import TrainRequest
 
 __all__ = [
     "COMMANDS",
+    "AreaStatisticsRequest",
     "ClassifyRequest",
     "DatasetCheckRequest",
     "DatasetDownloadRequest",
@@ -42,6 +44,7 @@ COMMANDS: dict[str, type[Request]] = {
     "train": TrainRequest,
     "classify": ClassifyRequest,
     "evaluate": EvaluateRequest,
+    "area-statistics": AreaStatisticsRequest,
     "flair": FlairRequest,
     "flair-detect": FlairDetectRequest,
     "models": ModelsRequest,

@@ -56,7 +56,13 @@ def test_holds_one_folder_under_25_mb_without_tests(archive):
         names = file.namelist()
         assert file.testzip() is None
     assert {Path(name).parts[0] for name in names} == {PLUGIN}
-    for name in ("LICENSE", "metadata.txt", "__init__.py", "resources/models.yaml", "flair_qgis/i18n/fr/common.json"):
+    for name in (
+        "LICENSE",
+        "metadata.txt",
+        "__init__.py",
+        "resources/models.yaml",
+        "flair_qgis/i18n/fr/all_algorithms.json",
+    ):
         assert f"{PLUGIN}/{name}" in names
     assert not [name for name in names if "/tests/" in name or "__pycache__" in name]
 

@@ -20,6 +20,7 @@ ROOMS = {
     "acquisition": {"rasters", "data"},
     # The truth is read as labels are: from the same files, with the same words of what is wrong with them.
     "comparison": {"rasters", "extraction", "evaluation"},
+    "maps": {"rasters"},
     "training": {"rasters", "models", "data", "evaluation"},
     "ign": {"rasters", "models", "data", "evaluation"},
     "study": {"rasters", "models", "data", "inference", "evaluation", "comparison"},
@@ -33,6 +34,7 @@ ROOMS = {
         "reports",
         "extraction",
         "comparison",
+        "maps",
         "training",
         "ign",
         "study",

@@ -1,0 +1,1 @@
+"""What class rasters tell: areas, change, other nomenclatures."""
