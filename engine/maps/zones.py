@@ -204,13 +204,15 @@ def grid_zones(side: float, source: RasterSource, reporter: Reporter) -> Zones:
 
     Args:
         side: Metres on the ground.
-        source: The raster, with a CRS.
+        source: The raster.
         reporter: Is told how many there are.
 
     Raises:
+        InputError: The raster has no CRS.
         RequestError: Cells are smaller than pixels, or too many.
     """
-    assert source.crs is not None
+    if source.crs is None:
+        raise InputError("A grid in metres needs a raster with a CRS.", "Give it with --crs, such as --crs EPSG:2154.")
     transform = source.transform
     ground = ground_sampling_distance(source.crs, transform, source.width, source.height, SilentReporter())
     units = math.hypot(transform.a, transform.d), math.hypot(transform.b, transform.e)
