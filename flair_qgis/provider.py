@@ -7,10 +7,14 @@ from typing import List
 from qgis.core import QgsProcessingProvider
 from qgis.PyQt.QtGui import QIcon
 
+from .algorithms.check_dataset import CheckDatasetAlgorithm
 from .algorithms.classify import ClassifyAlgorithm
 from .algorithms.diagnostics import DiagnosticsAlgorithm
+from .algorithms.download_dataset import DownloadDatasetAlgorithm
+from .algorithms.download_model import DownloadModelAlgorithm
 from .algorithms.evaluate import EvaluateAlgorithm
 from .algorithms.extract_patches import ExtractPatchesAlgorithm
+from .algorithms.prepare_input import PrepareInputAlgorithm
 from .algorithms.setup_engine import SetupEngineAlgorithm
 from .algorithms.train import TrainAlgorithm
 from .i18n import tr
@@ -52,6 +56,10 @@ class FlairProvider(QgsProcessingProvider):
     def loadAlgorithms(self) -> None:
         # in the order of work
         for algorithm in (
+            PrepareInputAlgorithm,
+            DownloadModelAlgorithm,
+            DownloadDatasetAlgorithm,
+            CheckDatasetAlgorithm,
             ExtractPatchesAlgorithm,
             TrainAlgorithm,
             ClassifyAlgorithm,

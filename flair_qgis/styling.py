@@ -1,4 +1,4 @@
-"""Legends: from the engine's style file, or from a list of classes."""
+"""How outputs are drawn: legends from the engine's style file or a list of classes, and images in their colours."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Deque, Iterable, Mapping, Optional, Sequence
 
 from qgis.core import (
     QgsMapLayer,
+    QgsMultiBandColorRenderer,
     QgsPalettedRasterRenderer,
     QgsProcessingContext,
     QgsProcessingFeedback,
@@ -66,23 +67,58 @@ def apply_style(layer: QgsMapLayer, style: Optional[Path], classes: Sequence[Map
     return done
 
 
-class StylePostProcessor(QgsProcessingLayerPostProcessorInterface):
-    """Styles an output once QGIS has loaded it; one instance a layer.
+def show_colours(layer: QgsMapLayer) -> bool:
+    """Draw an image of 8 bits in red, green and blue, as they stand in the file.
+
+    QGIS itself may stretch the values, or take a fourth band for transparency.
+
+    Args:
+        layer: Layer whose first three bands are red, green and blue.
+
+    Returns:
+        Whether it is drawn so.
+    """
+    if not isinstance(layer, QgsRasterLayer) or not layer.isValid() or layer.bandCount() < 3:
+        return False
+    layer.setRenderer(QgsMultiBandColorRenderer(layer.dataProvider(), 1, 2, 3))
+    layer.triggerRepaint()
+    layer.emitStyleChanged()
+    return True
+
+
+class _PostProcessor(QgsProcessingLayerPostProcessorInterface):
+    """One instance a layer.
 
     QGIS keeps a pointer only, so Python has to keep the object: the last ones stay alive here, which outlives the
     algorithm whatever QGIS does with that.
     """
 
-    _alive: ClassVar[Deque[StylePostProcessor]] = deque(maxlen=256)
+    _alive: ClassVar[Deque[_PostProcessor]] = deque(maxlen=256)
+
+    def __init__(self) -> None:
+        super().__init__()
+        _PostProcessor._alive.append(self)
+
+
+class StylePostProcessor(_PostProcessor):
+    """Styles an output once QGIS has loaded it."""
 
     def __init__(self) -> None:
         super().__init__()
         self.style: Optional[Path] = None
         self.classes: Sequence[Mapping[str, Any]] = ()
-        StylePostProcessor._alive.append(self)
 
     def postProcessLayer(
         self, layer: QgsMapLayer, context: QgsProcessingContext, feedback: QgsProcessingFeedback
     ) -> None:
         if not apply_style(layer, self.style, self.classes):
             feedback.pushWarning(tr("The legend could not be loaded; the file itself carries the colours."))
+
+
+class PicturePostProcessor(_PostProcessor):
+    """Draws an image in its colours once QGIS has loaded it."""
+
+    def postProcessLayer(
+        self, layer: QgsMapLayer, context: QgsProcessingContext, feedback: QgsProcessingFeedback
+    ) -> None:
+        show_colours(layer)

@@ -57,6 +57,11 @@ def check_images(value: Any, context: QgsProcessingContext) -> None:
             continue
         if QgsProcessingUtils.mapLayerFromString(item, context, True, hint) is not None:
             continue
+        if Path(item).is_dir():
+            raise failure(
+                tr("{path} is a folder, not an image.").format(path=item),
+                tr("Choose the images in it, or give it where a folder of tiles is asked for."),
+            )
         if Path(item).exists():
             raise failure(
                 tr("{path} is no image that QGIS can read.").format(path=item),
@@ -87,13 +92,7 @@ def check_layers(
             raise failure(*extent_needed(layer.name()))
         picture = service and draws_colours(layer.dataProvider())
         count = 3 if picture else layer.bandCount()
-        for name, number in bands.items():
-            if number > count:
-                raise failure(
-                    tr('Bands: {name}={number}, but the layer "{layer}" has {count} bands.').format(
-                        name=name, number=number, layer=layer.name(), count=count
-                    )
-                )
+        check_band_numbers(bands, layer.name(), count)
         if model is not None and len(model.bands) > count:
             raise failure(
                 tr('The layer "{layer}" has {count} bands, and the model {model} needs {needed}: {bands}.').format(
@@ -104,4 +103,24 @@ def check_layers(
                     bands=", ".join(model.bands),
                 ),
                 tr("Choose a model with fewer bands, or an image with more."),
+            )
+
+
+def check_band_numbers(bands: Dict[str, int], layer: str, count: int) -> None:
+    """Check that a layer has the bands that are named.
+
+    Args:
+        bands: Band numbers by name.
+        layer: Name of the layer.
+        count: Its bands.
+
+    Raises:
+        QgsProcessingException: It has fewer.
+    """
+    for name, number in bands.items():
+        if number > count:
+            raise failure(
+                tr('Bands: {name}={number}, but the layer "{layer}" has {count} bands.').format(
+                    name=name, number=number, layer=layer, count=count
+                )
             )

@@ -3,6 +3,7 @@
 
 import atexit
 import json
+import math
 import os
 import shutil
 import sys
@@ -23,15 +24,18 @@ sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
 sys.path.insert(0, "/usr/share/qgis/python/plugins")
 
 import pytest
-from helpers import Feedback, polygons, write_model, write_raster
+from helpers import HALF, TILE, ZOOM, Feedback, polygons, write_model, write_raster
 from qgis.core import (
     QgsApplication,
     QgsCoordinateTransformContext,
     QgsProcessingContext,
     QgsProject,
+    QgsRasterLayer,
+    QgsRectangle,
     QgsVectorFileWriter,
     QgsVectorLayer,
 )
+from qgis.PyQt.QtGui import QColor, QImage
 
 
 @pytest.fixture(scope="session")
@@ -144,3 +148,24 @@ def labels(qgis_app, tmp_path):
         assert code[0] == QgsVectorFileWriter.WriterError.NoError, code
         options.actionOnExistingFile = QgsVectorFileWriter.ActionOnExistingFile.CreateOrOverwriteLayer
     return f"{path}|layername=parcels"
+
+
+@pytest.fixture
+def tiles(tmp_path):
+    """A service of 2 x 2 tiles in Paris, of which the lower right one is missing: its layer and its extent."""
+    column = int((2.35 + 180) / 360 * 2**ZOOM)
+    row = int((1 - math.asinh(math.tan(math.radians(48.85))) / math.pi) / 2 * 2**ZOOM)
+    for dx in range(2):
+        for dy in range(2):
+            if (dx, dy) == (1, 1):
+                continue
+            picture = QImage(256, 256, QImage.Format.Format_RGB32)
+            picture.fill(QColor(10 + 100 * dx, 20 + 100 * dy, 200))
+            folder = tmp_path / "tiles" / str(ZOOM) / str(column + dx)
+            folder.mkdir(parents=True, exist_ok=True)
+            assert picture.save(str(folder / f"{row + dy}.png"))
+    address = f"file://{tmp_path}/tiles/%7Bz%7D/%7Bx%7D/%7By%7D.png"
+    layer = QgsRasterLayer(f"type=xyz&url={address}&zmin=0&zmax={ZOOM}", "tiles", "wms")
+    assert layer.isValid()
+    left, top = -HALF + column * TILE, HALF - row * TILE
+    return layer, QgsRectangle(left, top - 2 * TILE, left + 2 * TILE, top)

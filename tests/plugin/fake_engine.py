@@ -164,7 +164,67 @@ def evaluate(options):
     }
 
 
-COMMANDS = {"classify": classify, "evaluate": evaluate, "extract-patches": extract_patches, "train": train}
+def prepare_input(options):
+    from osgeo import gdal
+
+    send("progress", fraction=0.5, text="Writing the image")
+    names = ["red", "green", "blue"]
+    names += ["infrared"] if "irc" in options or "nir" in options else []
+    names += ["elevation"] if "dsm" in options or "height" in options else []
+    source = gdal.Open(options["rgb"][0])
+    size = (source.RasterXSize, source.RasterYSize) if source else (4, 4)
+    dataset = gdal.GetDriverByName("GTiff").Create(options["output"], *size, len(names), gdal.GDT_Byte)
+    if source:
+        dataset.SetGeoTransform(source.GetGeoTransform())
+        dataset.SetProjection(source.GetProjection())
+    for number, name in enumerate(names, 1):
+        dataset.GetRasterBand(number).Fill(10 * number)
+        dataset.GetRasterBand(number).SetDescription(name)
+    del dataset
+    report = Path(options.get("report") or Path(options["output"]).with_suffix(".html"))
+    report.write_text("<!DOCTYPE html><h1>Checked</h1>", encoding="utf-8")
+    return {
+        "output": options["output"],
+        "report": str(report),
+        "bands": names,
+        "pixels": size[0] * size[1],
+        "seconds": 0.5,
+    }
+
+
+def models_download(options):
+    output = Path(options.get("output") or os.environ["FAKE_ENGINE_CACHE"])
+    send("progress", fraction=0.4, text="Downloading, 39 of 98 MB", eta=12)
+    write_model(output)
+    return {"output": str(output), "model": options["model"]}
+
+
+def dataset_download(options):
+    if not options.get("only_size"):
+        folder = Path(options["output"])
+        folder.mkdir(exist_ok=True)
+        (folder / "train.csv").write_text("a.tif,b.tif\n", encoding="utf-8")
+    send("progress", fraction=0.4, text="Downloading flair_labels.zip, 3.1 MB/s", eta=12)
+    return {"output": options["output"], "files": 250, "bytes": 215_000_000}
+
+
+def dataset_check(options):
+    if "report" in options:
+        Path(options["report"]).write_text("file,problem\na.tif,no mask\n", encoding="utf-8")
+    return {"patches": 250, "problems": 1}
+
+
+COMMANDS = {
+    "classify": classify,
+    "extract-patches": extract_patches,
+    "train": train,
+    "evaluate": evaluate,
+    "prepare-input": prepare_input,
+    "models-download": models_download,
+    "dataset-download": dataset_download,
+    "dataset-check": dataset_check,
+}
+PRODUCTS = ("rgb", "irc", "nir", "dsm", "dtm", "height")
 
 
 def inspected(options):
@@ -174,6 +234,11 @@ def inspected(options):
     found = {}
     images = options.get("input") or options.get("image") or options.get("prediction")
     found["info"] = gdal.Info(images[0], format="json", computeMinMax=True) if images else None
+    found["products"] = {
+        name: [gdal.Info(path, format="json", computeMinMax=True) for path in options[name] if Path(path).is_file()]
+        for name in PRODUCTS
+        if name in options
+    }
     if "area" in options:
         area = ogr.Open(options["area"])
         layer = area.GetLayer(0)

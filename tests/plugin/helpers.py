@@ -18,6 +18,9 @@ from qgis.core import (
 )
 
 ROOT = Path(__file__).resolve().parents[2]
+# the service of tiles that `conftest.tiles` makes: zoom, half the world's width, and the side of a tile
+ZOOM, HALF = 17, 20037508.342789244
+TILE = 2 * HALF / 2**ZOOM
 
 
 class Feedback(QgsProcessingFeedback):

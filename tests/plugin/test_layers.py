@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 import pytest
-from helpers import Feedback, write_raster
+from helpers import TILE, Feedback, write_raster
 from osgeo import gdal
 from qgis.core import (
     QgsCoordinateReferenceSystem,
@@ -16,7 +16,6 @@ from qgis.core import (
     QgsRectangle,
 )
 from qgis.PyQt.QtCore import QCoreApplication
-from qgis.PyQt.QtGui import QColor, QImage
 
 from flair_qgis import layer_rendering
 from flair_qgis.layer_rendering import Extract, metres_per_unit
@@ -24,8 +23,6 @@ from flair_qgis.layers import describe_layer, readable_path
 from flair_qgis.progress import Progress
 
 MERCATOR = QgsCoordinateReferenceSystem("EPSG:3857")
-ZOOM, HALF = 17, 20037508.342789244
-TILE = 2 * HALF / 2**ZOOM
 
 
 def path_of(layer, tmp_path, feedback, extent=None, gsd=0.2):
@@ -107,27 +104,6 @@ def test_vanished_file(image, tmp_path):
         describe_layer(layer)
     with pytest.raises(QgsProcessingException, match="cannot be read"):
         describe_layer(QgsRasterLayer(str(tmp_path / "absent.tif"), "absent"))
-
-
-@pytest.fixture
-def tiles(tmp_path):
-    """A service of 2 x 2 tiles in Paris, of which the lower right one is missing: its layer and its extent."""
-    column = int((2.35 + 180) / 360 * 2**ZOOM)
-    row = int((1 - math.asinh(math.tan(math.radians(48.85))) / math.pi) / 2 * 2**ZOOM)
-    for dx in range(2):
-        for dy in range(2):
-            if (dx, dy) == (1, 1):
-                continue
-            picture = QImage(256, 256, QImage.Format.Format_RGB32)
-            picture.fill(QColor(10 + 100 * dx, 20 + 100 * dy, 200))
-            folder = tmp_path / "tiles" / str(ZOOM) / str(column + dx)
-            folder.mkdir(parents=True, exist_ok=True)
-            assert picture.save(str(folder / f"{row + dy}.png"))
-    address = f"file://{tmp_path}/tiles/%7Bz%7D/%7Bx%7D/%7By%7D.png"
-    layer = QgsRasterLayer(f"type=xyz&url={address}&zmin=0&zmax={ZOOM}", "tiles", "wms")
-    assert layer.isValid()
-    left, top = -HALF + column * TILE, HALF - row * TILE
-    return layer, QgsRectangle(left, top - 2 * TILE, left + 2 * TILE, top)
 
 
 def test_service_is_copied_in_pieces(tiles, tmp_path, feedback, monkeypatch):
