@@ -62,8 +62,8 @@ def test_plugin_loads_without_a_window(qgis_app):
     try:
         plugin.initProcessing()
         assert registry.providerById("flair").versionInfo() == metadata()["version"]
-        icons = {path.stem for path in (ROOT / "resources" / "icons").glob("*.svg")}
-        assert {item.name() for item in registry.providerById("flair").algorithms()} == icons - {"flair"}
+        names = {item.name() for item in registry.providerById("flair").algorithms()}
+        assert {"prepareinput", "train", "classify", "setupengine"} <= names
         plugin.unload()
         assert registry.providerById("flair") is None
     finally:
