@@ -20,13 +20,13 @@ from engine.acquisition.sizes import readable
 from engine.acquisition.sources import Source
 from engine.acquisition.state import FOLDER
 from engine.acquisition.survey import Planned, survey
+from engine.data.checksums import FILE_NAME as CHECKSUMS
 from engine.errors import InputError, OutputError
 from engine.events import Reporter
 from engine.rasters.disk import output_error
 from engine.rasters.folder_lock import hold
 from engine.text_file import write_whole
 
-CHECKSUMS = "checksums.sha256"
 _ROUNDS = 5
 _SHOWN = 5
 _POLL_SECONDS = 0.1

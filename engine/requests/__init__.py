@@ -40,6 +40,7 @@ __all__ = [
 
 COMMANDS: dict[str, type[Request]] = {
     "dataset-download": DatasetDownloadRequest,
+    "dataset-check": DatasetCheckRequest,
     "extract-patches": ExtractPatchesRequest,
     "train": TrainRequest,
     "classify": ClassifyRequest,
