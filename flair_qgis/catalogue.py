@@ -1,7 +1,7 @@
-"""Names, bands, sizes and licences of the models in the catalogue.
+"""Names, bands, sizes and licences of the models in the catalogue, and names of the published data sets.
 
-QGIS's Python has no YAML reader everywhere. The plugin needs few keys of `resources/models.yaml`, each on a line of its
-own; a test compares what is read here with what a full reader finds.
+QGIS's Python has no YAML reader everywhere. The plugin needs few keys of `resources/models.yaml` and
+`resources/datasets.yaml`, each on a line of its own; a test compares what is read here with what a full reader finds.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from functools import cache
 from pathlib import Path
-from typing import Dict, Optional
+from typing import Dict, List, Optional
 
 from .model_file import ModelDescription
 from .paths import resources
@@ -45,6 +45,18 @@ def catalogue(path: Optional[Path] = None) -> Dict[str, ModelDescription]:
         elif section == "models" and name and _VALUE.match(line):
             models[name] = _with(models[name], *_VALUE.match(line).groups())
     return models
+
+
+@cache
+def data_sets(path: Optional[Path] = None) -> List[str]:
+    """Return the names of the published data sets, in the order of their file; none when it is missing.
+
+    Args:
+        path: File of sources; default: the one that ships with the plugin.
+    """
+    path = path or resources() / "datasets.yaml"
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    return re.findall(r"^([a-z][a-z0-9-]*):\s*$", text, re.MULTILINE)
 
 
 def _with(model: ModelDescription, key: str, value: str) -> ModelDescription:

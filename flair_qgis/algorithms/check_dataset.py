@@ -25,6 +25,7 @@ FOLDER = "FOLDER"
 LAYOUT = "LAYOUT"
 NOMENCLATURE = "NOMENCLATURE"
 LISTS = "LISTS"
+CHECKSUMS = "CHECKSUMS"
 REPORT = "REPORT"
 PATCHES = "PATCHES"
 PROBLEMS = "PROBLEMS"
@@ -66,6 +67,10 @@ class CheckDatasetAlgorithm(FlairAlgorithm):
         self.add(
             QgsProcessingParameterBoolean(LISTS, tr("Write the lists of the official split"), defaultValue=False),
             tr("train.csv, val.csv and test.csv, in the folder of the data set."),
+        )
+        self.add(
+            QgsProcessingParameterBoolean(CHECKSUMS, tr("Compare checksums"), defaultValue=False),
+            tr("Reads every file and compares it with what was measured when it was downloaded."),
         )
         self.add(
             QgsProcessingParameterEnum(
@@ -113,7 +118,7 @@ class CheckDatasetAlgorithm(FlairAlgorithm):
     def processAlgorithm(
         self, parameters: Dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback
     ) -> Dict[str, Any]:
-        options = self.plain_options(parameters, context, (FOLDER, LAYOUT, NOMENCLATURE, LISTS))
+        options = self.plain_options(parameters, context, (FOLDER, LAYOUT, NOMENCLATURE, LISTS, CHECKSUMS))
         if is_yaml(options["nomenclature"]):
             options["nomenclature"] = absolute(options["nomenclature"])
         report = self.parameterAsFileOutput(parameters, REPORT, context)
@@ -122,5 +127,5 @@ class CheckDatasetAlgorithm(FlairAlgorithm):
         result = self.run_engine("dataset-check", options, feedback)
         values: Dict[str, Any] = {REPORT: report} if report else {}
         values[PATCHES] = int(result.get("patches") or 0)
-        values[PROBLEMS] = int(result.get("problems") or 0)
+        values[PROBLEMS] = int(result.get("wrong") or 0)
         return values

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
-from typing import Any, Collection, List
+from typing import Any
 
 from ..errors import failure
 from ..i18n import tr
 from .extract_checks import check_file
-from .train_checks import parse_names
 
-# small enough for the folder that QGIS empties
-SMALL = ("flair-toy",)
-DOMAIN = re.compile(r"D\d{3}(_\d{4})?", re.IGNORECASE)
+# samples, small enough for the folder that QGIS empties
+SMALL = "-toy"
 
 
 def check_weights(path: str, revision: str) -> None:
@@ -36,46 +33,6 @@ def check_weights(path: str, revision: str) -> None:
         )
 
 
-def parse_parts(name: str, text: str, known: Collection[str]) -> List[str]:
-    """Return parts of a data set in lower case.
-
-    Args:
-        name: What the dialog calls the parameter.
-        text: Such as `aerial,labels`; empty for the default.
-        known: Parts that there are.
-
-    Raises:
-        QgsProcessingException: There is no such part.
-    """
-    parts = [part.lower() for part in parse_names(text)]
-    for part in parts:
-        if part not in known:
-            raise failure(
-                tr('{name}: there is no "{part}".').format(name=name, part=part),
-                tr("There are: {parts}.").format(parts=", ".join(known)),
-            )
-    return parts
-
-
-def parse_domains(text: str) -> List[str]:
-    """Return departments or domains in capitals.
-
-    Args:
-        text: Such as `D012,D013_2020`; empty for all.
-
-    Raises:
-        QgsProcessingException: A part is of another form.
-    """
-    parts = [part.upper() for part in parse_names(text)]
-    for part in parts:
-        if not DOMAIN.fullmatch(part):
-            raise failure(
-                tr('Domains: "{part}" is no department or domain.').format(part=part),
-                tr("An example: D012,D013_2020."),
-            )
-    return parts
-
-
 def check_folder_to_keep(value: Any, dataset: str, only_size: bool) -> None:
     """Check that a large download goes where it stays.
 
@@ -87,7 +44,7 @@ def check_folder_to_keep(value: Any, dataset: str, only_size: bool) -> None:
     Raises:
         QgsProcessingException: It would go into the folder that QGIS empties.
     """
-    if value == "TEMPORARY_OUTPUT" and not only_size and dataset not in SMALL:
+    if value == "TEMPORARY_OUTPUT" and not only_size and not dataset.endswith(SMALL):
         raise failure(
             tr("A data set of many gigabytes does not belong into the temporary folder, which QGIS empties."),
             tr("Choose a folder for it."),

@@ -16,11 +16,13 @@ from qgis.core import (
     QgsProcessingParameterString,
 )
 
+from ..catalogue import data_sets
 from ..i18n import tr
 from ..paths import absolute
 from .base import FlairAlgorithm
-from .download_checks import check_folder_to_keep, parse_domains, parse_parts
+from .download_checks import check_folder_to_keep
 from .extract_checks import check_file
+from .train_checks import parse_names
 
 DATASET = "DATASET"
 DATASET_NAME = "DATASET_NAME"
@@ -34,10 +36,6 @@ ONLY_SIZE = "ONLY_SIZE"
 OUTPUT = "OUTPUT"
 FILES = "FILES"
 BYTES = "BYTES"
-
-DATASETS = ["flair-1", "flair-2", "flair-toy"]
-KNOWN_MODALITIES = ("aerial", "labels", "metadata", "sentinel2", "lists")
-KNOWN_SPLITS = ("train", "val", "test")
 
 
 class DownloadDatasetAlgorithm(FlairAlgorithm):
@@ -60,21 +58,27 @@ class DownloadDatasetAlgorithm(FlairAlgorithm):
             "<p>Fetches a data set that IGN published, unpacks it and writes its lists, so that <i>Train a model</i> "
             "takes the folder as it is. The proxy of QGIS is used.</p>"
             "<p><b>Data set.</b> flair-1: 77,412 aerial patches with labels, about 65 GB; flair-2: 77,762 patches, "
-            "with Sentinel-2 series if you want them; flair-toy: 250 patches for a first try, about 0.2 GB.</p>"
-            "<p><b>Parts.</b> Modalities (aerial, labels, metadata, sentinel2, lists), parts of the split (train, val, "
-            "test) and departments or domains such as <code>D012,D013_2020</code> limit what is fetched. Tick <b>Only "
-            "the size</b> first to see how large it is.</p>"
-            "<p>A download that was interrupted goes on when you start it again with the same folder. Archives are "
-            "deleted once they are unpacked, unless they are to be kept.</p>"
+            "with Sentinel-2 series if you want them; flair-hub: 241,100 patches of several sensors; -toy: a sample of "
+            "each for a first try.</p>"
+            "<p><b>Parts.</b> Modalities (aerial, labels, metadata, lists, sentinel2; of flair-hub also elevation, "
+            "spot, sentinel1, crops), parts of the split (train, val, test) and departments or domains such as "
+            "<code>D012,D013_2020</code> limit what is fetched: only what you ask for is taken out of the archives. "
+            "Tick <b>Only the size</b> first to see how large it is.</p>"
+            "<p>A download that was interrupted goes on when you start it again with the same folder.</p>"
             "<p><b>Sources.</b> A YAML file of addresses in place of the project's own, such as a mirror.</p>"
-            "<p><b>Example.</b> <code>qgis_process run flair:downloaddataset -- DATASET=flair-toy "
+            "<p><b>Example.</b> <code>qgis_process run flair:downloaddataset -- DATASET=flair-1-toy "
             "OUTPUT=flair_toy</code></p>"
         )
 
     def initAlgorithm(self, configuration: Optional[Dict[str, Any]] = None) -> None:
+        names = data_sets()
         self.add(
             QgsProcessingParameterEnum(
-                DATASET, tr("Data set"), options=DATASETS, defaultValue=DATASETS[0], usesStaticStrings=True
+                DATASET,
+                tr("Data set"),
+                options=names,
+                defaultValue=names[0] if names else None,
+                usesStaticStrings=True,
             ),
             tr("A published data set."),
         )
@@ -82,10 +86,7 @@ class DownloadDatasetAlgorithm(FlairAlgorithm):
             (
                 MODALITIES,
                 tr("Modalities"),
-                tr(
-                    "Such as aerial,labels; empty: aerial, labels, metadata, lists. Also: sentinel2, which is much "
-                    "larger."
-                ),
+                tr("Such as aerial,labels; empty: labels, metadata, aerial, lists. Also: sentinel2 and others."),
             ),
             (SPLITS, tr("Parts of the split"), tr("Such as train,val; empty: train, val and test.")),
             (DOMAINS, tr("Domains"), tr("Departments or domains, such as D012,D013_2020; empty: all.")),
@@ -98,7 +99,7 @@ class DownloadDatasetAlgorithm(FlairAlgorithm):
         self._add_advanced()
         self.addParameter(QgsProcessingParameterFolderDestination(OUTPUT, tr("Folder of the data set")))
         self.addOutput(QgsProcessingOutputNumber(FILES, tr("Files")))
-        self.addOutput(QgsProcessingOutputNumber(BYTES, tr("Bytes")))
+        self.addOutput(QgsProcessingOutputNumber(BYTES, tr("Bytes to download")))
 
     def _add_advanced(self) -> None:
         self.add(
@@ -112,11 +113,11 @@ class DownloadDatasetAlgorithm(FlairAlgorithm):
             advanced=True,
         )
         whole = QgsProcessingParameterNumber.Type.Integer
-        pieces = tr("Pieces of a file that are fetched at once.")
+        pieces = tr("Pieces that are fetched at once.")
         self.add_number(CONNECTIONS, tr("Connections"), pieces, whole, 1, 16, 4, advanced=True)
         self.add(
             QgsProcessingParameterBoolean(KEEP_ARCHIVES, tr("Keep the archives"), defaultValue=False),
-            tr("After unpacking; needs twice the space."),
+            tr("Fetches them whole; needs about twice the space."),
             advanced=True,
         )
 
@@ -138,7 +139,7 @@ class DownloadDatasetAlgorithm(FlairAlgorithm):
         options = self._options(parameters, context)
         options["output"] = absolute(output)
         result = self.run_engine("dataset-download", options, feedback)
-        return {OUTPUT: output, FILES: int(result.get("files") or 0), BYTES: int(result.get("bytes") or 0)}
+        return {OUTPUT: output, FILES: int(result.get("files") or 0), BYTES: int(result.get("to_fetch") or 0)}
 
     def _options(self, parameters: Dict[str, Any], context: QgsProcessingContext) -> Dict[str, Any]:
         options = self.plain_options(parameters, context, (DATASET, SOURCES, CONNECTIONS, KEEP_ARCHIVES, ONLY_SIZE))
@@ -147,12 +148,8 @@ class DownloadDatasetAlgorithm(FlairAlgorithm):
             options["dataset"] = named
         if "sources" in options:
             check_file(options["sources"])
-        for name, known in ((MODALITIES, KNOWN_MODALITIES), (SPLITS, KNOWN_SPLITS)):
-            title = self.parameterDefinition(name).description()
-            parts = parse_parts(title, self.parameterAsString(parameters, name, context), known)
-            if parts:
-                options[name.lower()] = parts
-        domains = parse_domains(self.parameterAsString(parameters, DOMAINS, context))
-        if domains:
-            options["domains"] = domains
+        for name in (MODALITIES, SPLITS, DOMAINS):
+            words = parse_names(self.parameterAsString(parameters, name, context))
+            if words:
+                options[name.lower()] = words
         return options

@@ -38,6 +38,10 @@ class Contract:
 
 TRAIN_PARAMETERS = {"architecture", "encoder", "encoder_weights", "freeze", "epochs", "batch_size", "learning_rate"}
 CONTRACTS = {
+    "dataset-download": Contract(
+        "download_dataset", frozenset({"files", "bytes"}), frozenset({"dataset_name"}), frozenset()
+    ),
+    "dataset-check": Contract("check_dataset", frozenset({"patches", "problems"}), frozenset(), frozenset()),
     "classify": Contract(
         "classify",
         frozenset({"pixels", "seconds"}),
@@ -69,6 +73,7 @@ CONTRACTS = {
 }
 # All that a request needs, to try one choice of another option.
 NEEDED = {
+    "dataset-check": {"folder": "d"},
     "classify": {"model": "m.safetensors", "input": "i.tif", "output": "o.tif"},
     "evaluate": {"model": "m.safetensors", "data": "d", "output": "o"},
     "train": {"data": "d", "output": "o.safetensors"},
@@ -127,6 +132,7 @@ def test_what_stands_in_a_dialog_alone_does(command):
         ("train", "device", "DEVICES"),
         ("train", "preset", "PRESETS"),
         ("train", "freeze", "FREEZES"),
+        ("dataset-check", "layout", "LAYOUTS"),
     ],
 )
 def test_each_choice_is_valid(command, option, constant):

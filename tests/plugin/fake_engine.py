@@ -205,13 +205,13 @@ def dataset_download(options):
         folder.mkdir(exist_ok=True)
         (folder / "train.csv").write_text("a.tif,b.tif\n", encoding="utf-8")
     send("progress", fraction=0.4, text="Downloading flair_labels.zip, 3.1 MB/s", eta=12)
-    return {"output": options["output"], "files": 250, "bytes": 215_000_000}
+    return {"output": options["output"], "files": 250, "to_fetch": 215_000_000}
 
 
 def dataset_check(options):
     if "report" in options:
         Path(options["report"]).write_text("file,problem\na.tif,no mask\n", encoding="utf-8")
-    return {"patches": 250, "problems": 1}
+    return {"patches": 250, "wrong": 1, "problems": {"mask missing": 1}}
 
 
 COMMANDS = {

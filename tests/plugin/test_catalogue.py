@@ -1,7 +1,7 @@
 import pytest
 from helpers import ROOT
 
-from flair_qgis.catalogue import catalogue
+from flair_qgis.catalogue import catalogue, data_sets
 
 
 def test_same_as_a_full_reader():
@@ -17,5 +17,13 @@ def test_same_as_a_full_reader():
         assert found[name].licence == entry.get("licence", values["defaults"]["licence"])
 
 
+def test_data_sets_are_all_that_have_an_address():
+    yaml = pytest.importorskip("yaml")
+    values = yaml.safe_load((ROOT / "resources" / "datasets.yaml").read_text(encoding="utf-8"))
+    assert data_sets() == list(values)
+    assert data_sets()[0] == "flair-1"
+
+
 def test_missing_catalogue(tmp_path):
     assert catalogue(tmp_path / "absent.yaml") == {}
+    assert data_sets(tmp_path / "absent.yaml") == []
