@@ -7,6 +7,7 @@ from typing import List
 from qgis.core import QgsProcessingProvider
 from qgis.PyQt.QtGui import QIcon
 
+from .algorithms.area_statistics import AreaStatisticsAlgorithm
 from .algorithms.check_dataset import CheckDatasetAlgorithm
 from .algorithms.classify import ClassifyAlgorithm
 from .algorithms.diagnostics import DiagnosticsAlgorithm
@@ -64,6 +65,7 @@ class FlairProvider(QgsProcessingProvider):
             TrainAlgorithm,
             ClassifyAlgorithm,
             EvaluateAlgorithm,
+            AreaStatisticsAlgorithm,
             SetupEngineAlgorithm,
             DiagnosticsAlgorithm,
         ):

@@ -61,6 +61,13 @@ CONTRACTS = {
         frozenset({"truth_raster", "model_name"}),
         frozenset({"area_layer", "truth_layer", "crs"}),
     ),
+    "area-statistics": Contract(
+        "area_statistics",
+        frozenset({"polygons", "report", "table", "hectares", "seconds"}),
+        frozenset(),
+        # what a layer of QGIS tells by itself
+        frozenset({"area_layer", "crs"}),
+    ),
     "train": Contract(
         "train",
         frozenset({"miou", "loss", "epoch", "seconds"}),

@@ -9,6 +9,8 @@ import threading
 import time
 from pathlib import Path
 
+import fake_maps
+
 MODE = os.environ.get("FAKE_ENGINE", "success")
 CLASSES = [(1, "building", "#db0e9a"), (5, "water", "#1553ae"), (18, "greenhouse", "#9999ff")]
 
@@ -223,6 +225,7 @@ COMMANDS = {
     "models-download": models_download,
     "dataset-download": dataset_download,
     "dataset-check": dataset_check,
+    **fake_maps.COMMANDS,
 }
 PRODUCTS = ("rgb", "irc", "nir", "dsm", "dtm", "height")
 
@@ -233,6 +236,7 @@ def inspected(options):
 
     found = {}
     images = options.get("input") or options.get("image") or options.get("prediction")
+    images = [images] if isinstance(images, str) else images
     found["info"] = gdal.Info(images[0], format="json", computeMinMax=True) if images else None
     found["products"] = {
         name: [gdal.Info(path, format="json", computeMinMax=True) for path in options[name] if Path(path).is_file()]

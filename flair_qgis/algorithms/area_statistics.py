@@ -1,0 +1,204 @@
+"""`flair:areastatistics`: hectares and per cent by class."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Tuple
+
+from qgis.core import (
+    QgsProcessing,
+    QgsProcessingContext,
+    QgsProcessingFeedback,
+    QgsProcessingOutputFile,
+    QgsProcessingOutputNumber,
+    QgsProcessingParameterBoolean,
+    QgsProcessingParameterFeatureSource,
+    QgsProcessingParameterField,
+    QgsProcessingParameterFileDestination,
+    QgsProcessingParameterFolderDestination,
+    QgsProcessingParameterNumber,
+    QgsProcessingParameterRasterLayer,
+    QgsProcessingParameterString,
+    QgsProcessingParameterVectorDestination,
+)
+
+from ..area_styling import AreaStylePostProcessor
+from ..class_rasters import class_raster_path, describe_class_raster
+from ..errors import failure
+from ..i18n import tr
+from ..paths import absolute
+from ..result_files import check_place, load_instead, named_path, placed
+from .base import FlairAlgorithm
+from .evaluate_checks import check_field
+from .extract_checks import check_file, is_yaml
+from .image_checks import check_images
+
+INPUT = "INPUT"
+AREA = "AREA"
+AREA_FIELD = "AREA_FIELD"
+GRID = "GRID"
+NOMENCLATURE = "NOMENCLATURE"
+OVERWRITE = "OVERWRITE"
+OUTPUT = "OUTPUT"
+POLYGONS = "POLYGONS"
+REPORT = "REPORT"
+TABLE = "TABLE"
+HECTARES = "HECTARES"
+SECONDS = "SECONDS"
+
+PLAIN = (AREA_FIELD, GRID, NOMENCLATURE, OVERWRITE)
+REPORT_FILE, POLYGONS_FILE = "report.html", "areas.gpkg"
+
+
+class AreaStatisticsAlgorithm(FlairAlgorithm):
+    """Counts hectares by class, as a whole, by polygons or by the cells of a grid."""
+
+    NAME = "areastatistics"
+    GROUP = "maps"
+
+    def displayName(self) -> str:
+        return tr("Areas by class")
+
+    def shortDescription(self) -> str:
+        return tr("Counts hectares and per cent of each class of a land-cover map, by polygons or a grid.")
+
+    def tags(self) -> List[str]:
+        return tr("area,hectares,statistics,zonal,percentage,communes,parcels,grid,land cover,flair").split(",")
+
+    def shortHelpString(self) -> str:
+        return tr(
+            "<p>Says how many hectares each class of a land-cover map covers, and how many per cent that is.</p>"
+            "<p><b>Polygons.</b> Communes, parcels or any others: each gets figures of its own. They may have another "
+            "CRS than the map, and may overlap: then each counts in full. A pixel belongs to a polygon when its "
+            "centre does. Polygons outside the map are left out and named.</p>"
+            "<p><b>Grid.</b> Square cells made on the spot, in place of polygons.</p>"
+            "<p><b>Hectares.</b> They are measured on the ellipsoid, so that they are right for maps in degrees and "
+            "in Web Mercator too. On the plane of Lambert-93 the same pixels measure a few parts in a thousand more or "
+            "less; the report gives both.</p>"
+            "<p><b>Results.</b> A folder with areas.csv (a line for each polygon and class), report.html and, with "
+            "polygons or a grid, areas.gpkg: the polygons with hectares and per cent of each class as fields.</p>"
+            "<p><b>Example.</b> <code>qgis_process run flair:areastatistics -- INPUT=map.tif AREA=communes.gpkg "
+            "AREA_FIELD=nom OUTPUT=areas</code></p>"
+        )
+
+    def initAlgorithm(self, configuration: Optional[Dict[str, Any]] = None) -> None:
+        polygons = QgsProcessing.SourceType.TypeVectorPolygon
+        self.add(
+            QgsProcessingParameterRasterLayer(INPUT, tr("Class raster")),
+            tr("Land-cover map, as Classify land cover makes it."),
+        )
+        self.add(
+            QgsProcessingParameterFeatureSource(AREA, tr("Polygons"), [polygons], optional=True),
+            tr("Each gets figures of its own; empty: the map as a whole."),
+        )
+        self.add(
+            QgsProcessingParameterField(
+                AREA_FIELD, tr("Field of the name"), parentLayerParameterName=AREA, optional=True
+            ),
+            tr("Field that names the polygons; empty: name or id, whichever there is, else a number."),
+        )
+        side = tr("Side of square cells in metres, in place of polygons.")
+        kind = QgsProcessingParameterNumber.Type.Double
+        self.add_number(GRID, tr("Side of the cells of a grid"), side, kind, 0.001, 1e7)
+        self.add(
+            QgsProcessingParameterString(NOMENCLATURE, tr("Nomenclature"), optional=True),
+            tr("flair, or a YAML file with classes of your own; empty: the map's own classes."),
+            advanced=True,
+        )
+        self.add(
+            QgsProcessingParameterBoolean(OVERWRITE, tr("Replace an existing output"), defaultValue=True),
+            tr("It is replaced once the new one is complete."),
+            advanced=True,
+        )
+        self.addParameter(QgsProcessingParameterFolderDestination(OUTPUT, tr("Folder of results")))
+        self.addParameter(
+            QgsProcessingParameterVectorDestination(
+                POLYGONS, tr("Polygons with areas"), type=polygons, optional=True, createByDefault=True
+            )
+        )
+        self.addParameter(QgsProcessingParameterFileDestination(REPORT, tr("Report"), "HTML (*.html)", optional=True))
+        self.addOutput(QgsProcessingOutputFile(TABLE, tr("Table of areas (CSV)")))
+        self.addOutput(QgsProcessingOutputNumber(HECTARES, tr("Classified hectares")))
+        self.addOutput(QgsProcessingOutputNumber(SECONDS, tr("Duration in seconds")))
+
+    def checkParameterValues(self, parameters: Dict[str, Any], context: QgsProcessingContext) -> Tuple[bool, str]:
+        valid, message = super().checkParameterValues(parameters, context)
+        try:
+            if not valid:
+                check_images(parameters.get(INPUT), context)
+                return valid, message
+            self._check(parameters, context)
+        except Exception as error:  # whatever is wrong with the values, the dialog shows it as a sentence
+            return False, str(error)
+        return True, ""
+
+    def _check(self, parameters: Dict[str, Any], context: QgsProcessingContext) -> None:
+        describe_class_raster(self.parameterAsRasterLayer(parameters, INPUT, context))
+        if self.given(parameters, AREA) and self.given(parameters, GRID):
+            raise failure(tr("Polygons and a grid are given."), tr("Clear one of the two."))
+        area = self.area_source(parameters, AREA, context)
+        field = self.parameterAsString(parameters, AREA_FIELD, context).strip()
+        if area is not None:
+            check_field(area, field)
+        elif field:
+            raise failure(tr("A field of the name is given, but no polygons."), tr("Clear it."))
+        nomenclature = self.parameterAsString(parameters, NOMENCLATURE, context).strip()
+        if is_yaml(nomenclature):
+            check_file(nomenclature)
+        polygons = named_path(parameters.get(POLYGONS))
+        if polygons and not polygons.lower().endswith(".gpkg"):
+            raise failure(tr("The polygons with areas are a GeoPackage."), tr("Give it a name that ends in .gpkg."))
+        output = named_path(parameters.get(OUTPUT))
+        if output:
+            for name, made in ((POLYGONS, POLYGONS_FILE), (REPORT, REPORT_FILE)):
+                check_place(named_path(parameters.get(name)), Path(output) / made)
+
+    def prepareAlgorithm(
+        self, parameters: Dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback
+    ) -> bool:
+        # Everything that touches layers happens here, on the main thread. The checks are made once more, because a
+        # model does not make them for its steps.
+        self._check(parameters, context)
+        self._style = AreaStylePostProcessor()
+        self._raster = describe_class_raster(self.parameterAsRasterLayer(parameters, INPUT, context))
+        self._area: Tuple[str, str] = ("", "")
+        if self.given(parameters, AREA):
+            self._area = self.polygon_file(parameters, AREA, context, feedback)
+        return True
+
+    def processAlgorithm(
+        self, parameters: Dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback
+    ) -> Dict[str, Any]:
+        output = absolute(self.parameterAsString(parameters, OUTPUT, context))
+        polygons = self.parameterAsOutputLayer(parameters, POLYGONS, context)
+        report = self.parameterAsFileOutput(parameters, REPORT, context)
+        options = self.plain_options(parameters, context, PLAIN)
+        if is_yaml(options.get("nomenclature", "")):
+            options["nomenclature"] = absolute(options["nomenclature"])
+        path, layer = self._area
+        options.update({name: value for name, value in (("area", path), ("area_layer", layer)) if value})
+        folder = Path(tempfile.mkdtemp(prefix="flair_input_"))
+        try:
+            options["input"] = class_raster_path(self._raster, folder, feedback)
+            options["output"] = output
+            result = self.run_engine("area-statistics", options, feedback)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        values: Dict[str, Any] = {OUTPUT: output, TABLE: str(result["table"])}
+        values[REPORT] = placed(Path(result["report"]), report)
+        for name in (HECTARES, SECONDS):
+            values[name] = float(result.get(name.lower()) or 0.0)
+        if result.get("polygons") and polygons:
+            values[POLYGONS] = placed(Path(result["polygons"]), polygons)
+        self._show(polygons, values.get(POLYGONS, ""), result, context)
+        return values
+
+    def _show(self, announced: str, path: str, result: Dict[str, Any], context: QgsProcessingContext) -> None:
+        if not announced:
+            return
+        load_instead(context, announced, path)
+        if path and context.willLoadLayerOnCompletion(path):
+            self._style.classes = result.get("classes") or []
+            context.layerToLoadOnCompletionDetails(path).setPostProcessor(self._style)

@@ -1,0 +1,62 @@
+"""The algorithms of the group "Maps and areas" in qgis_process, on rasters whose hectares are known."""
+
+from __future__ import annotations
+
+import csv
+
+import numpy as np
+import pyogrio
+import pytest
+import shapely
+from affine import Affine
+
+from tests.end_to_end import rasters
+from tests.end_to_end.processes import ROOT
+from tests.end_to_end.qgis_runs import Qgis, program
+
+# Two metres a pixel in Lambert-93, where a hectare of the plane is so many of the ground.
+GRID = Affine(2, 0, 650000, 0, -2, 6860000)
+GROUND = 1.000248
+
+
+@pytest.fixture(scope="module")
+def bare_qgis(tmp_path_factory):
+    """qgis_process with the checkout as its plugin; these algorithms need no model."""
+    if program("qgis_process") is None:
+        pytest.skip("QGIS is not installed")
+    folder = tmp_path_factory.mktemp("maps_qgis")
+    return Qgis(folder, ROOT, folder / "cache").enable()
+
+
+@pytest.fixture
+def after(tmp_path):
+    """Four hectares: one of buildings, one of water, two of grass."""
+    codes = np.full((1, 100, 100), 10, np.uint8)
+    codes[0, :50, :50] = 1
+    codes[0, :50, 50:] = 5
+    return rasters.write(tmp_path / "after é.tif", codes, transform=GRID, nodata=0, names=False)
+
+
+def write_halves(path):
+    shapes = [shapely.box(650000, 6859800, 650100, 6860000), shapely.box(650100, 6859800, 650200, 6860000)]
+    pyogrio.raw.write(
+        path, geometry=shapely.to_wkb(shapes), field_data=[np.array(["west", "east"], object)], fields=["nom"],
+        crs="EPSG:2154", geometry_type="Polygon",
+    )  # fmt: skip
+    return path
+
+
+def test_areas_of_two_polygons(bare_qgis, after, tmp_path):
+    values = {"INPUT": after, "AREA": write_halves(tmp_path / "halves.gpkg"), "OUTPUT": tmp_path / "areas"}
+    answer = bare_qgis.execute("flair:areastatistics", POLYGONS=tmp_path / "mine.gpkg", **values)
+    assert answer.code == 0, answer.text
+    results = answer.json["results"]
+    assert results["HECTARES"] == pytest.approx(4 * GROUND, rel=1e-5)
+    with open(results["TABLE"], newline="", encoding="utf-8-sig") as stream:
+        rows = {(row["name"], row["class"]): float(row["hectares"]) for row in csv.DictReader(stream)}
+    assert rows["whole", "building"] == rows["west", "building"] == pytest.approx(GROUND, rel=1e-5)
+    assert rows["east", "water"] == pytest.approx(GROUND, rel=1e-5)
+    assert ("west", "water") not in rows
+    info = pyogrio.read_info(tmp_path / "mine.gpkg")
+    assert (info["features"], info["crs"]) == (2, "EPSG:2154")
+    assert "Areas by class" in (tmp_path / "areas" / "report.html").read_text(encoding="utf-8")

@@ -1,0 +1,41 @@
+"""What the stand-in for the engine makes of class rasters."""
+
+from pathlib import Path
+
+CLASSES = [(1, "building", "#db0e9a"), (5, "water", "#1553ae"), (18, "greenhouse", "#9999ff")]
+
+
+def area_statistics(options):
+    from osgeo import ogr, osr
+
+    folder = Path(options["output"])
+    folder.mkdir(exist_ok=True)
+    (folder / "areas.csv").write_text("name,code,hectares\nwhole,5,1.5\n", encoding="utf-8")
+    (folder / "report.html").write_text("fake report", encoding="utf-8")
+    polygons = None
+    if "area" in options or "grid" in options:
+        polygons = str(folder / "areas.gpkg")
+        reference = osr.SpatialReference()
+        reference.ImportFromEPSG(2154)
+        dataset = ogr.GetDriverByName("GPKG").CreateDataSource(polygons)
+        layer = dataset.CreateLayer("areas", reference, ogr.wkbMultiPolygon)
+        layer.CreateField(ogr.FieldDefn("largest_code", ogr.OFTInteger))
+        feature = ogr.Feature(layer.GetLayerDefn())
+        feature["largest_code"] = 5
+        feature.SetGeometry(ogr.CreateGeometryFromWkt("MULTIPOLYGON (((0 0, 0 1, 1 1, 0 0)))"))
+        layer.CreateFeature(feature)
+        del feature, layer, dataset
+    return {
+        "output": str(folder),
+        "report": str(folder / "report.html"),
+        "table": str(folder / "areas.csv"),
+        "polygons": polygons,
+        "classes": [{"code": code, "name": name, "color": color, "hectares": 1.5} for code, name, color in CLASSES],
+        "hectares": 1.5,
+        "seconds": 0.5,
+    }
+
+
+COMMANDS = {
+    "area-statistics": area_statistics,
+}
