@@ -9,6 +9,8 @@ import threading
 import time
 from pathlib import Path
 
+# The engine is started so that a script's own folder is not looked in.
+sys.path.insert(0, str(Path(__file__).parent))
 import fake_maps
 
 MODE = os.environ.get("FAKE_ENGINE", "success")
