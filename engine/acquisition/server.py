@@ -133,6 +133,9 @@ class Server:
                 # Not HEAD: stores that send their visitors on answer it in another way, or not at all.
                 with self._get(url, {"Range": "bytes=0-0"}) as response:
                     return _described(url, response)
+            except FileChanged as error:
+                # Its first byte cannot be had.
+                raise InputError(f"'{url}' is empty on the server.", "Try again later.") from error
             except _Broken as error:
                 failed += 1
                 self._wait(url, error, failed, _FIRST_CONTACT_ATTEMPTS, "")
