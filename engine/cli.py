@@ -24,7 +24,19 @@ from engine.requests import COMMANDS, Request, parse_request
 from engine.runner import run, watch_stdin
 
 MAX_REQUEST_BYTES = 10_000_000
-PATH_LISTS = {"input", "image", "labels", "prediction", "truth"}
+PATH_LISTS = {
+    "input",
+    "image",
+    "labels",
+    "prediction",
+    "truth",
+    "rgb",
+    "irc",
+    "nir",
+    "dsm",
+    "dtm",
+    "height",
+}
 
 
 def main(arguments: Sequence[str]) -> int:

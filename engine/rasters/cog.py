@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
 import threading
 import warnings
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -109,7 +111,7 @@ def write_cog(
             write_vrt(dressed, grid, layer, inside, replace(dressing, overviews=pyramid.overviews))
             sources = [*(item.path for item in inside), *pyramid.overviews]
             expected = sum(source.stat().st_size for source in sources)
-            _copy(dressed, path, expected, progress, cancelled)
+            copy_as_cog(dressed, path, expected, progress=_between(progress), cancelled=cancelled)
             _check(path, pyramid, progress, cancelled)
     except (*WRITE_ERRORS, _NotWholeError) as error:
         raise output_error(output.absolute(), error) from error
@@ -119,14 +121,36 @@ def write_cog(
     return True
 
 
-def _copy(source: Path, path: Path, expected: int, progress: Progress, cancelled: Cancel) -> None:
-    """Let GDAL write the file in a thread: rasterio passes no callback on, so that progress is the file's size."""
+def copy_as_cog(
+    source: Path,
+    path: Path,
+    expected: int,
+    *,
+    progress: Progress,
+    cancelled: Cancel,
+    options: Mapping[str, str] | None = None,
+) -> None:
+    """Let GDAL write a raster as Cloud Optimized GeoTIFF, in a thread of its own.
+
+    Args:
+        source: Raster to copy, with or without overviews.
+        path: File to write; incomplete until this returns, and to be read back then, since GDAL reports nothing when
+            the disk fills up during its last writes.
+        expected: About how many bytes it will have. rasterio passes no callback on, so that progress is its size.
+        progress: Called with the share done, 0 to 1.
+        cancelled: Asked about twenty times a second.
+        options: Creation options beside the usual ones, or in their place.
+
+    Raises:
+        Cancelled: `cancelled` said so. The copy may go on into files that are deleted already.
+        OSError: Or an error of rasterio's: the file could not be written.
+    """
     failures: list[Exception] = []
 
     def work() -> None:
         try:
             with rasterio.Env(**_GDAL_OPTIONS):
-                rasterio.shutil.copy(source, path, driver="COG", **_COG_OPTIONS)
+                rasterio.shutil.copy(source, path, driver="COG", **{**_COG_OPTIONS, **(options or {})})
         except Exception as error:  # handed over to the thread that waits
             failures.append(error)
 
@@ -137,10 +161,26 @@ def _copy(source: Path, path: Path, expected: int, progress: Progress, cancelled
         thread.join(0.05)
         if cancelled():
             raise Cancelled
-        written = path.stat().st_size if path.exists() else 0
-        progress(_AFTER_PYRAMID + (_AFTER_COPY - _AFTER_PYRAMID) * min(1.0, written / max(expected, 1)))
+        # GDAL makes missing overviews first, in files of that name with another ending.
+        written = sum(size for name, size in _sizes(path.parent) if name.startswith(path.name))
+        progress(min(1.0, written / max(expected, 1)))
     if failures:
         raise failures[0]
+
+
+def _sizes(folder: Path) -> list[tuple[str, int]]:
+    """Return names and sizes of a folder's files; one that vanishes meanwhile has none."""
+    sizes = []
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            with contextlib.suppress(OSError):
+                if entry.is_file():
+                    sizes.append((entry.name, entry.stat().st_size))
+    return sizes
+
+
+def _between(progress: Progress) -> Progress:
+    return lambda share: progress(_AFTER_PYRAMID + (_AFTER_COPY - _AFTER_PYRAMID) * share)
 
 
 def _check(path: Path, pyramid: Pyramid, progress: Progress, cancelled: Cancel) -> None:

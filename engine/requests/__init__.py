@@ -17,6 +17,7 @@ from engine.requests.classify import ClassifyRequest
 from engine.requests.datasets import DatasetCheckRequest, DatasetDownloadRequest, ExtractPatchesRequest
 from engine.requests.evaluate import EvaluateRequest
 from engine.requests.ign import FlairDetectRequest, FlairRequest
+from engine.requests.inputs import PrepareInputRequest
 from engine.requests.maps import AreaStatisticsRequest
 from engine.requests.models import DiagnosticsRequest, ModelsRequest
 from engine.requests.train import TrainRequest
@@ -33,6 +34,7 @@ __all__ = [
     "FlairDetectRequest",
     "FlairRequest",
     "ModelsRequest",
+    "PrepareInputRequest",
     "Request",
     "TrainRequest",
     "parse_request",
@@ -41,6 +43,7 @@ __all__ = [
 COMMANDS: dict[str, type[Request]] = {
     "dataset-download": DatasetDownloadRequest,
     "dataset-check": DatasetCheckRequest,
+    "prepare-input": PrepareInputRequest,
     "extract-patches": ExtractPatchesRequest,
     "train": TrainRequest,
     "classify": ClassifyRequest,

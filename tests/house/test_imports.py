@@ -21,6 +21,7 @@ ROOMS = {
     # The truth is read as labels are: from the same files, with the same words of what is wrong with them.
     "comparison": {"rasters", "extraction", "evaluation"},
     "maps": {"rasters"},
+    "preparation": {"rasters"},
     "training": {"rasters", "models", "data", "evaluation"},
     "ign": {"rasters", "models", "data", "evaluation"},
     "study": {"rasters", "models", "data", "inference", "evaluation", "comparison"},
@@ -35,6 +36,7 @@ ROOMS = {
         "extraction",
         "comparison",
         "maps",
+        "preparation",
         "training",
         "ign",
         "study",
