@@ -170,10 +170,9 @@ def _apply(values: Heights, window: PixelWindow, rows: Taps, columns: Taps) -> H
 
 
 def _along(values: Heights, taps: Taps, first: int, axis: int) -> Heights:
-    total: Heights | None = None
+    total: Heights = np.zeros(())
     for tap in range(taps.indices.shape[1]):
         weights = taps.weights[:, tap].reshape((-1, 1) if axis == 0 else (1, -1))
         term = np.take(values, taps.indices[:, tap] - first, axis=axis) * weights
-        total = term if total is None else total + term
-    assert total is not None
+        total = total + term if tap else term
     return total

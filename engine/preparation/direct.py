@@ -30,7 +30,7 @@ def reasons_against(stack: Stack) -> list[str]:
         reasons += _source_reasons(stack.infrared, "infrared")
         if not stack.alignment(stack.infrared).exact:
             reasons.append("infrared lies on another grid")
-        elif not _covered(stack):
+        elif not _covered(stack, stack.infrared):
             reasons.append("infrared does not cover the orthophoto, so that a mask is needed")
         if _nodata(stack.infrared):
             reasons.append("infrared has a nodata value, so that a mask is needed")
@@ -105,14 +105,13 @@ def _sources(source: RasterSource, band: int, row: int, column: int) -> list[Ban
     ]
 
 
-def _covered(stack: Stack) -> bool:
+def _covered(stack: Stack, infrared: RasterSource) -> bool:
     """Whether infrared lies wherever the orthophoto's tiles do, in the part that is written."""
-    assert stack.infrared is not None
-    alignment = stack.alignment(stack.infrared)
+    alignment = stack.alignment(infrared)
     row, column = round(alignment.rows.offset), round(alignment.columns.offset)
     grid = stack.target.grid.window
     ours = _union(_windows(stack.image), stack.target.window.row, stack.target.window.column, grid)
-    theirs = _union(_windows(stack.infrared), row, column, grid)
+    theirs = _union(_windows(infrared), row, column, grid)
     return bool(ours.difference(theirs).area < 1)
 
 
