@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -14,10 +13,10 @@ from engine.evaluation.verdicts import IGNORED, RIGHT, WRONG
 from engine.nomenclature import LandCoverClass, Nomenclature
 from engine.rasters.class_raster import class_dressing
 from engine.rasters.cog import Cancel, Progress, write_cog
-from engine.rasters.disk import WRITE_ERRORS, output_error
+from engine.rasters.disk import output_error
 from engine.rasters.style import class_aux_xml, class_qml
-from engine.rasters.tile_file import block_side, encode_tile
-from engine.rasters.virtual_raster import Layer, OutputGrid, PlacedFile
+from engine.rasters.tile_pile import TilePile
+from engine.rasters.virtual_raster import Layer, OutputGrid
 from engine.rasters.windows import PixelWindow
 
 # Pale and dark, so that they differ for the colour-blind and in print too.
@@ -38,9 +37,8 @@ class ErrorTiles:
     """
 
     def __init__(self, folder: Path, output: Path, grid: OutputGrid, origin: PixelWindow) -> None:
-        self._folder, self._output, self._grid, self._origin = folder, output, grid, origin
-        self._files: list[PlacedFile] = []
-        self._mutex = threading.Lock()
+        self._output, self._origin = output, origin
+        self._pile = TilePile(folder, output, grid, _LAYER)
 
     def write(self, tile: PixelWindow, verdicts: npt.NDArray[np.uint8]) -> None:
         """Keep the verdicts of a tile of the prediction's grid, shape (height, width).
@@ -48,17 +46,8 @@ class ErrorTiles:
         Raises:
             OutputError: The disk is full or the folder cannot be written.
         """
-        if not verdicts.any():
-            return
-        window = PixelWindow(tile.row - self._origin.row, tile.column - self._origin.column, tile.height, tile.width)
-        path = self._folder / f"{window.row}_{window.column}.tif"
-        try:
-            path.write_bytes(encode_tile(verdicts[np.newaxis], _LAYER, self._grid.part(window)))
-        except WRITE_ERRORS as error:
-            raise output_error(self._output, error) from error
-        side = block_side(window)
-        with self._mutex:
-            self._files.append(PlacedFile(path, window, (side, side)))
+        row, column = tile.row - self._origin.row, tile.column - self._origin.column
+        self._pile.write(PixelWindow(row, column, tile.height, tile.width), verdicts)
 
     def finish(self, path: Path, tags: Mapping[str, str], progress: Progress, cancelled: Cancel) -> list[str]:
         """Write the raster with its colours and names beside it.
@@ -76,9 +65,8 @@ class ErrorTiles:
             Cancelled: `cancelled` said so.
             OutputError: It could not be written whole.
         """
-        files = sorted(self._files, key=lambda item: item.window)
         dressing = replace(class_dressing(VERDICTS, tags), descriptions=("Right and wrong",))
-        write_cog(path, self._output, self._grid, _LAYER, files, dressing, "mode", progress, cancelled)
+        write_cog(path, self._output, self._pile.grid, _LAYER, self._pile.files, dressing, "mode", progress, cancelled)
         companions = {f"{path.name}.aux.xml": class_aux_xml(VERDICTS), f"{path.stem}.qml": class_qml(VERDICTS)}
         try:
             for name, text in companions.items():

@@ -15,6 +15,25 @@ from engine.nomenclature import Nomenclature
 _NO_CODE = 255
 
 
+def check_whole(values: npt.NDArray[Any], valid: npt.NDArray[np.bool_], what: str) -> None:
+    """Check that pixels are whole numbers.
+
+    Args:
+        values: Pixels, of any shape.
+        valid: Likewise; False where there is no data.
+        what: What errors call the raster, at the beginning of a sentence.
+
+    Raises:
+        InputError: They are not.
+    """
+    if values.dtype.kind == "f" and (values[valid] != np.rint(values[valid])).any():
+        broken = float(values[valid & (values != np.rint(values))][0])
+        raise InputError(
+            f"{what} holds fractions such as {broken:g}, which are no class codes.",
+            "Choose a class raster, not a confidence or an elevation.",
+        )
+
+
 def class_codes(
     values: npt.NDArray[Any], valid: npt.NDArray[np.bool_], nomenclature: Nomenclature, what: str
 ) -> tuple[npt.NDArray[np.uint8], dict[int, int]]:
@@ -33,12 +52,7 @@ def class_codes(
     Raises:
         InputError: The raster holds fractions.
     """
-    if values.dtype.kind == "f" and (values[valid] != np.rint(values[valid])).any():
-        broken = float(values[valid & (values != np.rint(values))][0])
-        raise InputError(
-            f"{what} holds fractions such as {broken:g}, which are no class codes.",
-            "Choose a class raster, not a confidence or an elevation.",
-        )
+    check_whole(values, valid, what)
     known = np.zeros(256, dtype=np.bool_)
     known[[0, *nomenclature.codes]] = True
     if values.dtype == np.uint8:

@@ -18,7 +18,7 @@ from engine.requests.datasets import DatasetCheckRequest, DatasetDownloadRequest
 from engine.requests.evaluate import EvaluateRequest
 from engine.requests.ign import FlairDetectRequest, FlairRequest
 from engine.requests.inputs import PrepareInputRequest
-from engine.requests.maps import AreaStatisticsRequest
+from engine.requests.maps import AreaStatisticsRequest, RemapClassesRequest
 from engine.requests.models import DiagnosticsRequest, ModelsRequest
 from engine.requests.train import TrainRequest
 
@@ -35,6 +35,7 @@ __all__ = [
     "FlairRequest",
     "ModelsRequest",
     "PrepareInputRequest",
+    "RemapClassesRequest",
     "Request",
     "TrainRequest",
     "parse_request",
@@ -49,6 +50,7 @@ COMMANDS: dict[str, type[Request]] = {
     "classify": ClassifyRequest,
     "evaluate": EvaluateRequest,
     "area-statistics": AreaStatisticsRequest,
+    "remap-classes": RemapClassesRequest,
     "flair": FlairRequest,
     "flair-detect": FlairDetectRequest,
     "models": ModelsRequest,

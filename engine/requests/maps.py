@@ -101,8 +101,10 @@ class RemapClassesRequest(Request):
     input: str = Field(description="Class raster.")
     output: str = Field(description="Class raster to write (.tif).")
     mapping: str = Field(
-        description="flair-15, flair-12, hub, cosia, or a YAML file of codes, such as 1: 2, with the new classes."
+        description="flair-15, flair-12, hub or cosia; pairs of codes such as 2=1,3=1,default=0; or a YAML file of "
+        "such pairs with the new classes. 0 is no data."
     )
+    nomenclature: str | None = Field(None, description="Nomenclature of the raster's classes; default: its own.")
     overwrite: bool = Field(False, description="Replace an existing raster once the new one is complete.")
 
     @model_validator(mode="after")
