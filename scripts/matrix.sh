@@ -55,8 +55,8 @@ inside() { # folder, command: runs it there, in mounts of its own that end with 
     local variables=()
     for name in $passed_on; do variables+=("$name=${!name}"); done
     # shellcheck disable=SC2016 # expanded inside
-    unshare --mount --pid --fork bash -c '
-        mount -t proc proc "$0/proc" && mount --rbind /dev "$0/dev" || exit 1
+    unshare --mount bash -c '
+        mount --rbind /proc "$0/proc" && mount --rbind /dev "$0/dev" || exit 1
         exec env -i HOME="$HOME" PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 QT_QPA_PLATFORM=offscreen "${@:2}" \
             chroot "$0" bash -c "cd /flair && $1"
     ' "$folder" "$2" "${variables[@]}"

@@ -14,7 +14,9 @@ from tests.end_to_end.processes import MINUTES, Running
 
 PLUGIN = "flair_land_cover"
 # What QGIS and GDAL write while they start, and while QGIS tries what a text could name.
-NOISE = re.compile(r"QStandardPaths|Application path|DeprecationWarning|^ERROR \d+: |Unable to load mesh")
+NOISE = re.compile(
+    r"QStandardPaths|Application path|DeprecationWarning|^ERROR \d+: |^ERROR: Status \d|Unable to load mesh"
+)
 
 
 def program(name):

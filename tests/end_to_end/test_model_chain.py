@@ -32,14 +32,23 @@ def chains(qgis, material, tmp_path_factory):
     return folder
 
 
+def destinations(qgis, model, **paths):
+    """Return parameters for outputs of a model: 3.22 calls them classify:land cover, later versions land_cover."""
+    answer = qgis.run("--json", "help", str(model))
+    assert answer.code == 0, answer.text
+    names = {name.rpartition(":")[2].replace(" ", "_"): name for name in answer.json["parameters"]}
+    return [f"{names[wanted]}={path}" for wanted, path in paths.items()]
+
+
 @pytest.mark.parametrize("name", ["fixed", "chosen"])
 def test_chain_clips_classifies_and_counts(qgis, material, chains, tmp_path, name):
     output, table = tmp_path / "map.tif", tmp_path / "table.csv"
     values = [f"image={material.image}", f"part={PART}"]
     if name == "chosen":
         values.append(f"model={material.model}")
-    values += [f"classify:land cover={output}", f"count:table={table}"]
-    answer = qgis.run("--json", "run", str(chains / f"{name}.model3"), "--", *values)
+    model = chains / f"{name}.model3"
+    values += destinations(qgis, model, land_cover=output, table=table)
+    answer = qgis.run("--json", "run", str(model), "--", *values)
     assert answer.code == 0, answer.text
     assert "Traceback" not in answer.text
     pixels = rasters.assert_is_class_raster(
@@ -56,8 +65,9 @@ def test_chain_clips_classifies_and_counts(qgis, material, chains, tmp_path, nam
 
 def test_a_mistake_inside_a_chain_ends_it(qgis, material, chains, tmp_path):
     values = [f"image={material.image}", f"part={PART}", "model=/nowhere/model.safetensors"]
-    values += [f"classify:land cover={tmp_path / 'map.tif'}", f"count:table={tmp_path / 'table.csv'}"]
-    answer = qgis.run("--json", "run", str(chains / "chosen.model3"), "--", *values)
+    model = chains / "chosen.model3"
+    values += destinations(qgis, model, land_cover=tmp_path / "map.tif", table=tmp_path / "table.csv")
+    answer = qgis.run("--json", "run", str(model), "--", *values)
     assert answer.code != 0
     assert "There is no model file /nowhere/model.safetensors" in answer.text
     assert "Traceback" not in answer.text
