@@ -111,14 +111,19 @@ class Press:
         """Press Cancel, and wait until the algorithm has ended."""
         pressed = time.monotonic()
         self.dialog.cancelButton().click()
-        wait_until(lambda: self._finished)
+        wait_until(self._ended)
         self.seen["cancelled_after"] = time.monotonic() - pressed
+
+    def _ended(self):
+        # 3.40 says nothing of the end when a run was cancelled that would have loaded layers
+        return self._finished or not self.dialog.cancelButton().isEnabled()
 
     def wait(self):
         """Wait for the end and return what was seen."""
-        wait_until(lambda: self._finished)
+        wait_until(self._ended)
+        pause(0.2)
         self._ticks.stop()
-        successful, results = self._finished[0]
+        successful, results = self._finished[0] if self._finished else (False, {})
         plain = {key: value for key, value in results.items() if isinstance(value, (str, int, float))}
         self.seen.update(
             seconds=time.monotonic() - self._began,
