@@ -25,6 +25,8 @@ def _end_children() -> None:
 if __name__ == "__main__":
     # Nothing here compiles enough at a time to need a pool of compilers.
     os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
+    # The hub's client reads this when it is imported, be it by us or by a library that we use.
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     code = main(sys.argv[1:])
     sys.stdout.flush()
     sys.stderr.flush()

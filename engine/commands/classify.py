@@ -47,7 +47,7 @@ def run(request: ClassifyRequest, reporter: Reporter, cancelled: threading.Event
         EngineError: Something is wrong with the request, the input, the model, the device or the disk.
     """
     began = time.monotonic()
-    job = prepare(request, reporter)
+    job = prepare(request, reporter, cancelled)
     samples = sample_values(job, reporter)
     reporter.progress(0.0, "Loading the model")
     loaded = load_predictor(

@@ -84,7 +84,7 @@ def _prepare(request: EvaluateRequest, reporter: Reporter, cancelled: threading.
             )
         check_rasters_folder(predictions, overwrite=request.overwrite)
     device = choose_device(request.device)
-    model = resolve_model(named, request.weights)
+    model = resolve_model(named, request.weights, reporter=reporter, cancelled=cancelled)
     # Before thousands of files are looked at.
     comparer = Comparer(model.manifest.nomenclature, request.definition)
     test = open_labelled_set(data, request.split, request.root, reporter, cancelled, INDEXED)

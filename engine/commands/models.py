@@ -8,6 +8,7 @@ from typing import Any
 
 from engine.errors import ModelError
 from engine.events import Reporter
+from engine.models.cached import cached_path
 from engine.models.catalogue import find_entry, load_catalogue
 from engine.models.manifest import Manifest
 from engine.models.model_file import file_sha256, read_manifest
@@ -15,7 +16,7 @@ from engine.requests import ModelsRequest
 
 
 def run(request: ModelsRequest, reporter: Reporter, cancelled: threading.Event) -> dict[str, Any]:
-    """Return `models`, a list of descriptions, or `model`, one of them.
+    """Return `models`, a list of descriptions, or `model`, one of them; `cached` is the model file in the cache.
 
     Raises:
         ModelError: There is no such model, or its file does not describe itself.
@@ -23,19 +24,32 @@ def run(request: ModelsRequest, reporter: Reporter, cancelled: threading.Event) 
     del cancelled
     if request.model is None:
         models = [
-            {**_describe(entry.manifest), "title": entry.title, "size_mb": entry.size_mb, "figures": entry.figures}
-            for entry in load_catalogue().values()
+            {
+                **_describe(entry.manifest),
+                "title": entry.title,
+                "size_mb": entry.size_mb,
+                "figures": entry.figures,
+                "cached": _cached(name),
+            }
+            for name, entry in load_catalogue().items()
         ]
         for item in models:
-            reporter.log(f"{item['name']:42} {item['title']}")
+            place = "on this computer" if item["cached"] else f"{item['size_mb']:.0f} MB to download"
+            reporter.log(f"{item['name']:42} {item['title']} ({place})")
         return {"models": models}
     path = Path(request.model).expanduser()
     if not path.is_file():
-        return {"model": _told(_describe(find_entry(request.model).manifest), reporter)}
+        entry = find_entry(request.model)
+        return {"model": _told({**_describe(entry.manifest), "cached": _cached(request.model)}, reporter)}
     manifest = read_manifest(path) if path.suffix == ".safetensors" else None
     if manifest is None:
         raise ModelError(f"'{path.name}' does not describe itself.", "Only .safetensors files made by this project do.")
     return {"model": _told({**_describe(manifest), "sha256": file_sha256(path)}, reporter)}
+
+
+def _cached(name: str) -> str | None:
+    path = cached_path(name)
+    return None if path is None else str(path)
 
 
 def _describe(manifest: Manifest) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,7 +62,7 @@ class Job:
         return OutputGrid(window.width, window.height, transform, self.source.crs)
 
 
-def prepare(request: ClassifyRequest, reporter: Reporter) -> Job:
+def prepare(request: ClassifyRequest, reporter: Reporter, cancelled: threading.Event) -> Job:
     """Check all that can be known without torch.
 
     Raises:
@@ -75,7 +76,7 @@ def prepare(request: ClassifyRequest, reporter: Reporter) -> Job:
         if request.device != "auto":
             raise DeviceError("int8 runs on the CPU only.", "Use --device cpu, or the precision 'half'.")
         device = "cpu"
-    model = resolve_model(request.model, request.weights)
+    model = resolve_model(request.model, request.weights, reporter=reporter, cancelled=cancelled)
     source = RasterSource.open(
         request.input,
         model.manifest.band_names,

@@ -28,6 +28,10 @@ class CatalogueEntry:
         size_mb: Size of the published weights in megabytes.
         figures: Published figures in per cent, by name.
         source: Where the figures stand.
+        repository: Repository of the hub that holds the weights.
+        file: Their file in it.
+        revision: Commit to take; empty where none is known, then the latest is taken and remembered.
+        sha256: SHA-256 of the file; empty where it is not known, then the one that the hub states is checked.
     """
 
     title: str
@@ -35,6 +39,10 @@ class CatalogueEntry:
     size_mb: float
     figures: dict[str, float]
     source: str
+    repository: str
+    file: str
+    revision: str = ""
+    sha256: str = ""
 
 
 @lru_cache
@@ -62,6 +70,7 @@ def find_entry(name: str) -> CatalogueEntry:
 
 
 def _entry(name: str, values: dict[str, Any]) -> CatalogueEntry:
+    repository = values.get("repository", f"IGNF/{name}")
     statistics = values["statistics"]
     bands = tuple(Band(band, statistics[band]["mean"], statistics[band]["std"]) for band in values["bands"])
     manifest = Manifest(
@@ -73,6 +82,16 @@ def _entry(name: str, values: dict[str, Any]) -> CatalogueEntry:
         ground_sampling_distance=values["ground_sampling_distance"],
         elevation=values["elevation"] if "elevation" in values["bands"] else None,
         licence=values["licence"],
-        provenance={"publisher": "IGN", "repository": f"IGNF/{name}"},
+        provenance={"publisher": "IGN", "repository": repository},
     )
-    return CatalogueEntry(values["title"], manifest, values["size_mb"], values["figures"], values["source"])
+    return CatalogueEntry(
+        values["title"],
+        manifest,
+        values["size_mb"],
+        values["figures"],
+        values["source"],
+        repository,
+        values["file"].format(name=name),
+        values.get("revision", ""),
+        values.get("sha256", ""),
+    )

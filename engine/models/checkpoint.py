@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from engine.errors import ModelError
 from engine.models.architecture import network_of
 from engine.models.manifest import Manifest
+from engine.models.model_file import is_safetensors
 
 if TYPE_CHECKING:
     import torch
@@ -23,7 +24,7 @@ CONTAINERS = ("state_dict", "model_state_dict", "model")
 
 
 def read_tensors(path: Path) -> dict[str, torch.Tensor]:
-    """Read the tensors of a `.safetensors`, `.pth` or `.ckpt` file, prefixes stripped.
+    """Read the tensors of a safetensors file or of a torch checkpoint, whatever its name, prefixes stripped.
 
     Args:
         path: Checkpoint; opened with `weights_only=True`.
@@ -36,12 +37,14 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
     """
     import torch
 
-    if path.suffix == ".safetensors":
+    if is_safetensors(path):
         from safetensors.torch import load_file as load
     else:
 
         def load(path: str, device: str) -> Any:
-            return torch.load(path, map_location=device, weights_only=True)
+            # By its content: torch goes by the ending of a name.
+            with Path(path).open("rb") as stream:
+                return torch.load(stream, map_location=device, weights_only=True)
 
     try:
         content: object = load(str(path), device="cpu")

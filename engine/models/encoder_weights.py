@@ -13,7 +13,7 @@ from engine.models.changes import TensorChange, summary
 from engine.models.checkpoint import load_strictly, read_tensors
 from engine.models.model_file import read_header
 from engine.models.pickle_scan import check_checkpoint
-from engine.models.resolve import CHECKPOINT_SUFFIXES
+from engine.models.recognise import CHECKPOINT_SUFFIXES
 
 if TYPE_CHECKING:
     import torch

@@ -20,6 +20,20 @@ MANIFEST_KEY = "flair_manifest"
 MAX_HEADER_BYTES = 100 * 1024 * 1024
 
 
+def is_safetensors(path: Path) -> bool:
+    """Return whether a file begins as safetensors files do: with the length of a JSON object, and that object.
+
+    Raises:
+        ModelError: The file cannot be read.
+    """
+    try:
+        with path.open("rb") as stream:
+            start = stream.read(9)
+    except OSError as error:
+        raise ModelError(f"The file '{path}' cannot be read: {error.strerror}.", "Check the path.") from error
+    return len(start) == 9 and start[8:] == b"{" and struct.unpack("<Q", start[:8])[0] <= MAX_HEADER_BYTES
+
+
 def read_header(path: Path) -> dict[str, object]:
     """Return the JSON header of a safetensors file, without reading a tensor.
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
 from engine.errors import ModelError
+from engine.events import Reporter, SilentReporter
+from engine.models.cached import model_folder
 from engine.models.catalogue import find_entry, load_catalogue
 from engine.models.manifest import Manifest
-from engine.models.model_file import file_sha256, read_header, read_manifest
+from engine.models.model_file import file_sha256, read_manifest
 from engine.models.pickle_scan import check_checkpoint
-
-CHECKPOINT_SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt")
+from engine.models.published import obtain
+from engine.models.recognise import CHECKPOINT_SUFFIXES, check_content
 
 
 @dataclass(frozen=True)
@@ -29,24 +32,31 @@ class ResolvedModel:
     sha256: str
 
 
-def resolve_model(model: str, weights: str | None = None) -> ResolvedModel:
-    """Find a model by file, or by catalogue name with its weights on disk.
+def resolve_model(
+    model: str,
+    weights: str | None = None,
+    *,
+    reporter: Reporter | None = None,
+    cancelled: threading.Event | None = None,
+) -> ResolvedModel:
+    """Find a model by file, or by catalogue name: with weights on disk, from the cache, or from the hub.
 
     Args:
         model: Model file, or catalogue name.
         weights: Checkpoint for a catalogue name.
+        reporter: Told of a download; without one, nothing is downloaded.
+        cancelled: Set to stop a download.
 
     Raises:
         ModelError: Nothing of that name, weights missing, or a file that is not safe to open.
+        OutputError: The cache cannot be written.
+        Cancelled: It was asked to stop.
     """
     path = Path(model).expanduser()
     if model in load_catalogue():
         entry = find_entry(model)
         if weights is None:
-            raise ModelError(
-                f"The weights of '{model}' are not on this computer.",
-                f"Give them with --weights FILE; IGN publishes them as {model}_weights.pth.",
-            )
+            return _from_cache_or_hub(model, reporter, cancelled or threading.Event())
         return _with_weights(entry.manifest, Path(weights).expanduser())
     if not path.is_file():
         if path.suffix in CHECKPOINT_SUFFIXES or len(path.parts) > 1:
@@ -71,8 +81,29 @@ def resolve_model(model: str, weights: str | None = None) -> ResolvedModel:
 def _with_weights(manifest: Manifest, path: Path) -> ResolvedModel:
     if not path.is_file():
         raise ModelError(f"The weights file '{path}' does not exist.", "Check the path.")
-    if path.suffix == ".safetensors":
-        read_header(path)
-    else:
-        check_checkpoint(path)
+    check_content(path)
     return ResolvedModel(manifest, path, file_sha256(path))
+
+
+def _from_cache_or_hub(name: str, reporter: Reporter | None, cancelled: threading.Event) -> ResolvedModel:
+    told = reporter or SilentReporter()
+    try:
+        found = obtain(
+            name,
+            # The command's own work has not begun.
+            lambda _, text, left: told.progress(0.0, text, left),
+            told,
+            cancelled,
+            fetch_missing=reporter is not None,
+        )
+    except ModelError as error:
+        if reporter is not None:
+            error.hint += (
+                f" '{name}' was looked for in '{model_folder(name)}'; "
+                f"`python -m engine models download {name}` fetches it at another time."
+            )
+        raise
+    manifest = read_manifest(found.path)
+    if manifest is None:
+        raise ModelError(f"'{found.path}' in the cache does not describe itself.", "Delete it and try again.")
+    return ResolvedModel(manifest, found.path, found.sha256)

@@ -19,7 +19,7 @@ from engine.requests.evaluate import EvaluateRequest
 from engine.requests.ign import FlairDetectRequest, FlairRequest
 from engine.requests.inputs import PrepareInputRequest
 from engine.requests.maps import AreaStatisticsRequest, RemapClassesRequest
-from engine.requests.models import DiagnosticsRequest, ModelsRequest
+from engine.requests.models import DiagnosticsRequest, ModelsDownloadRequest, ModelsRequest
 from engine.requests.train import TrainRequest
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "ExtractPatchesRequest",
     "FlairDetectRequest",
     "FlairRequest",
+    "ModelsDownloadRequest",
     "ModelsRequest",
     "PrepareInputRequest",
     "RemapClassesRequest",
@@ -54,6 +55,7 @@ COMMANDS: dict[str, type[Request]] = {
     "flair": FlairRequest,
     "flair-detect": FlairDetectRequest,
     "models": ModelsRequest,
+    "models-download": ModelsDownloadRequest,
     "diagnostics": DiagnosticsRequest,
 }
 

@@ -84,7 +84,9 @@ def prepare(request: TrainRequest, reporter: Reporter, cancelled: threading.Even
     Raises:
         EngineError: Whatever would make the training fail or mean nothing.
     """
-    origin = resolve_model(request.start_from, request.weights) if request.start_from else None
+    origin = None
+    if request.start_from:
+        origin = resolve_model(request.start_from, request.weights, reporter=reporter, cancelled=cancelled)
     choices = chosen(request)
     if origin is not None:
         # Weights are of use only in the network that they were made for.

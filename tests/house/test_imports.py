@@ -11,7 +11,9 @@ INSIDE_QGIS = {"qgis", "osgeo", "PyQt5", "PyQt6", "processing", "numpy"}
 ENGINE_ONLY = {"torch", "torchvision", "rasterio", "pydantic", "yaml", "openvino", "nncf", "safetensors", "shapely"}
 ROOMS = {
     "rasters": set(),
-    "models": set(),
+    "hub": set(),
+    # A name of the catalogue stands for weights that may have to be fetched first.
+    "models": {"hub"},
     "data": set(),
     "inference": {"rasters", "models", "data"},
     "evaluation": set(),
