@@ -14,6 +14,8 @@ from engine.events import Reporter
 from engine.inference.device import choose_device
 from engine.inference.predictor import Head
 from engine.inference.value_checks import SAMPLE_SIDE, SAMPLES, check_values
+from engine.models.catalogue import find_entry, load_catalogue
+from engine.models.manifest import Manifest
 from engine.models.resolve import ResolvedModel, resolve_model
 from engine.rasters.area import AreaOfInterest, area_from_extent, area_from_polygons, whole_area
 from engine.rasters.model_grid import ModelGrid
@@ -76,10 +78,13 @@ def prepare(request: ClassifyRequest, reporter: Reporter, cancelled: threading.E
         if request.device != "auto":
             raise DeviceError("int8 runs on the CPU only.", "Use --device cpu, or the precision 'half'.")
         device = "cpu"
-    model = resolve_model(request.model, request.weights, reporter=reporter, cancelled=cancelled)
+    # Weights that have to be downloaded come last: whatever is wrong with the image is said before.
+    named = request.model in load_catalogue() and not request.weights
+    model = None if named else _resolved(request, reporter, cancelled)
+    manifest = model.manifest if model is not None else find_entry(request.model).manifest
     source = RasterSource.open(
         request.input,
-        model.manifest.band_names,
+        manifest.band_names,
         bands=request.bands,
         crs=request.crs,
         ground_sampling_distance=request.ground_sampling_distance,
@@ -93,11 +98,16 @@ def prepare(request: ClassifyRequest, reporter: Reporter, cancelled: threading.E
         area = area_from_polygons(request.area, request.area_layer, source)
     else:
         area = whole_area(source)
-    grid = _model_grid(request, model, source, reporter)
+    grid = _model_grid(request, manifest, source, reporter)
+    model = model or _resolved(request, reporter, cancelled)
     job = Job(request, model, device, source, area, grid)
     if request.layout == "sheets":
         check_sheets(Path(request.output), job.output_grid, request.sheet_size, overwrite=request.overwrite)
     return job
+
+
+def _resolved(request: ClassifyRequest, reporter: Reporter, cancelled: threading.Event) -> ResolvedModel:
+    return resolve_model(request.model, request.weights, reporter=reporter, cancelled=cancelled)
 
 
 def _output_paths(request: ClassifyRequest) -> list[Path]:
@@ -113,8 +123,8 @@ def _check_outputs_are_no_inputs(request: ClassifyRequest) -> None:
         raise InputError(f"'{next(iter(clash))}' is both input and output.", "Give the output another name.")
 
 
-def _model_grid(request: ClassifyRequest, model: ResolvedModel, source: RasterSource, reporter: Reporter) -> ModelGrid:
-    wanted = model.manifest.ground_sampling_distance
+def _model_grid(request: ClassifyRequest, manifest: Manifest, source: RasterSource, reporter: Reporter) -> ModelGrid:
+    wanted = manifest.ground_sampling_distance
     grid = ModelGrid.fit(source.width, source.height, source.gsd, wanted)
     scale = max(grid.scale_x, grid.scale_y, 1 / grid.scale_x, 1 / grid.scale_y)
     if scale > LARGEST_SCALE:

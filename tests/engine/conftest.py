@@ -12,6 +12,8 @@ from tests.engine import tiny
 
 # Threads of torch wait for each other busily: with one set per test process they take ten times as long.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# No test asks a server of the world; those of the hub have one of their own.
+os.environ["HF_HUB_OFFLINE"] = "1"
 
 
 class Recorder:

@@ -97,6 +97,7 @@ def test_the_command_survives_a_killed_run(tmp_path):
         "FLAIR_CACHE_DIR": str(tmp_path / "cache"),
         "HF_HOME": str(tmp_path / "home"),
         "NO_PROXY": "*",
+        "HF_HUB_OFFLINE": "0",
     }
     command = [sys.executable, "-m", "engine", "models", "download", PUBLISHED]
     with HubServer() as server:
