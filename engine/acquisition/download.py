@@ -287,6 +287,8 @@ def describe(outcome: Outcome) -> list[str]:
     """Return the size of each part and of all, a line each."""
     lines = [
         f"{name}: {readable(part['fetched'])} to fetch, {readable(part['unpacked'])} unpacked, {part['files']} files"
+        if part["files"]
+        else f"{name}: {readable(part['fetched'])} to fetch; what is in it is told once it is there"
         for name, part in outcome.parts.items()
     ]
     if len(lines) > 1:

@@ -22,6 +22,8 @@ from engine.errors import Cancelled
 _ATTEMPTS = 3
 _POLL_SECONDS = 0.1
 _GRACE_SECONDS = 0.8
+# Longer than a read waits: where a new round follows, nobody of the old one may still write.
+_END_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,8 @@ class Fetcher:
         finally:
             if errors or self.cancelled.is_set():
                 self.stop.set()
-            end = time.monotonic() + _GRACE_SECONDS
+            again = any(isinstance(error, FileProblem) for error in errors) and not self.cancelled.is_set()
+            end = time.monotonic() + (_END_SECONDS if again else _GRACE_SECONDS)
             for thread in threads:
                 thread.join(max(0.0, end - time.monotonic()))
         if errors:
