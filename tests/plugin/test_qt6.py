@@ -1,0 +1,85 @@
+"""QGIS 4 is built on Qt 6, whose enumerations have their members in the enumeration alone."""
+
+import ast
+import importlib
+
+import pytest
+from helpers import ROOT
+
+SOURCES = [ROOT / "__init__.py", *sorted((ROOT / "flair_qgis").rglob("*.py"))]
+
+
+def imported(tree):
+    """Return what a module imports from QGIS and Qt, by the name it has there."""
+    found = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in ("qgis", "processing"):
+            module = importlib.import_module(node.module)
+            for alias in node.names:
+                found[alias.asname or alias.name] = getattr(module, alias.name)
+    return found
+
+
+def chain(node):
+    """Return the names of an attribute's attributes, from the left; empty where it begins with something else."""
+    names = []
+    while isinstance(node, ast.Attribute):
+        names.append(node.attr)
+        node = node.value
+    return [node.id, *reversed(names)] if isinstance(node, ast.Name) else []
+
+
+def is_member(owner, value):
+    """Whether a value is a member of an enumeration that is declared in a class."""
+    kind = type(value)
+    return (
+        kind is not bool and issubclass(kind, int) and kind is not int and getattr(owner, kind.__name__, None) is kind
+    )
+
+
+def unscoped(source):
+    """Return each access to a member of an enumeration that leaves out the enumeration's name."""
+    tree = ast.parse(source)
+    known = imported(tree)
+    found = []
+    for node in ast.walk(tree):
+        names = chain(node)
+        if len(names) < 2 or names[0] not in known:
+            continue
+        owner = known[names[0]]
+        for name in names[1:-1]:
+            owner = getattr(owner, name, None)
+        value = getattr(owner, names[-1], None)
+        if isinstance(owner, type) and is_member(owner, value):
+            found.append(f"{node.lineno}: {'.'.join(names)}")
+    return found
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_members_are_named_with_their_enumeration(path):
+    assert unscoped(path.read_text(encoding="utf-8")) == []
+
+
+def test_the_check_sees_what_qt6_would_refuse():
+    source = (
+        "from qgis.core import QgsProcessing, QgsProcessingParameterNumber\n"
+        "from qgis.PyQt.QtCore import Qt\n"
+        "a = QgsProcessingParameterNumber.Integer\n"
+        "b = QgsProcessingParameterNumber.Type.Integer\n"
+        "c = Qt.AlignLeft\n"
+        "d = Qt.AlignmentFlag.AlignLeft\n"
+        "e = QgsProcessing.TypeRaster\n"
+    )
+    assert [line.split(":")[0] for line in unscoped(source)] == ["3", "5", "7"]
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_nothing_that_qt6_dropped_is_used(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    dropped = {"QRegExp", "QDesktopWidget", "QTextCodec", "QVariant", "qApp"}
+    names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names}
+    assert not names & dropped
+    called = {
+        node.func.attr for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+    }
+    assert "exec_" not in called
