@@ -29,9 +29,11 @@ from qgis.core import (  # noqa: E402 - the paths come first
     QgsProcessingModelParameter,
     QgsProcessingParameterDefinition,
     QgsProcessingParameterEnum,
+    QgsProcessingParameterExtent,
     QgsProcessingParameterFeatureSource,
     QgsProcessingParameterField,
     QgsProcessingParameterFile,
+    QgsProcessingParameterMultipleLayers,
     QgsProcessingParameterNumber,
     QgsProcessingParameterRasterLayer,
     QgsProcessingParameterString,
@@ -40,6 +42,7 @@ from qgis.PyQt.QtCore import QPointF, QSizeF  # noqa: E402
 from qgis.PyQt.QtGui import QColor  # noqa: E402
 
 from flair_qgis.algorithms.train import PRESETS  # noqa: E402
+from flair_qgis.catalogue import catalogue  # noqa: E402
 from flair_qgis.provider import FlairProvider  # noqa: E402
 
 SOURCE = QgsProcessingModelChildParameterSource
@@ -231,7 +234,74 @@ def train_on_my_area() -> QgsProcessingModelAlgorithm:
     add_frame(model, "1. Cut patches from what you labelled", "#e4f4ea", (10, 40, 920, 300))
     add_frame(model, "2. Learn from them", "#fdf0d5", (10, 360, 920, 200))
     add_frame(model, "3. Map the whole image", "#e3ecf9", (10, 580, 920, 150))
-    model.setHelpContent(HELP)
+    model.setHelpContent(TRAIN_HELP)
+    return model
+
+
+def prepare_and_classify() -> QgsProcessingModelAlgorithm:
+    """Return the model from products as they are delivered to a map: prepare an image, classify it."""
+    model = QgsProcessingModelAlgorithm("Prepare and classify", "FLAIR land cover", "")
+    rasters = QgsProcessing.SourceType.TypeRaster
+    names = list(catalogue())
+    add_inputs(
+        model,
+        [
+            (QgsProcessingParameterMultipleLayers("rgb", "Orthophoto", rasters), 140, 100),
+            (optional(QgsProcessingParameterMultipleLayers("irc", "Colour-infrared orthophoto", rasters)), 140, 150),
+            (optional(QgsProcessingParameterMultipleLayers("dsm", "Surface model", rasters)), 140, 200),
+            (optional(QgsProcessingParameterMultipleLayers("dtm", "Terrain model", rasters)), 140, 250),
+            (optional(QgsProcessingParameterExtent("extent", "Extent")), 140, 300),
+            (
+                QgsProcessingParameterEnum(
+                    "model_name", "Model", names, defaultValue=ALL_BANDS, usesStaticStrings=True
+                ),
+                140,
+                420,
+            ),
+            (
+                optional(
+                    QgsProcessingParameterFile(
+                        "model_file",
+                        "Model file (wins over the name)",
+                        fileFilter="Models (*.safetensors *.pth *.ckpt)",
+                    )
+                ),
+                140,
+                470,
+            ),
+        ],
+    )
+    add_step(
+        model,
+        "prepare",
+        "Prepare an image",
+        "flair:prepareinput",
+        (480, 190),
+        {
+            "RGB": from_input("rgb"),
+            "IRC": from_input("irc"),
+            "DSM": from_input("dsm"),
+            "DTM": from_input("dtm"),
+            "EXTENT": from_input("extent"),
+        },
+        (Output("image", "Prepared image", "OUTPUT"), Output("report", "Report of the image", "REPORT")),
+    )
+    add_step(
+        model,
+        "classify",
+        "Classify land cover",
+        "flair:classify",
+        (480, 420),
+        {
+            "INPUT": SOURCE.fromChildOutput("prepare", "OUTPUT"),
+            "MODEL_NAME": from_input_or_default("model_name", f"'{ALL_BANDS}'"),
+            "MODEL": from_input("model_file"),
+        },
+        (Output("land_cover", "Land cover", "OUTPUT"),),
+    )
+    add_frame(model, "1. One image of what was delivered", "#e4f4ea", (10, 40, 920, 300))
+    add_frame(model, "2. Map it", "#e3ecf9", (10, 360, 920, 150))
+    model.setHelpContent(PREPARE_HELP)
     return model
 
 
@@ -243,7 +313,9 @@ def number(name: str, title: str, kind: Any, default: int | None, least: int, mo
     return definition
 
 
-HELP = {
+# red, green, blue, infrared and elevation: all that the chain can prepare
+ALL_BANDS = "FLAIR-INC_rgbie_15cl_resnet34-unet"
+TRAIN_HELP = {
     "ALG_DESC": (
         "<p>From an image and polygons that you drew on it to a land-cover map: cuts patches where there are labels, "
         "trains a model on them, and classifies the whole image with it.</p><p>Label some hundred polygons, spread "
@@ -267,7 +339,24 @@ HELP = {
     "train:report": "Curves, figures by class and samples.",
     "classify:land_cover": "Raster of class codes with names and colours.",
 }
-MODELS = {"train_on_my_area": train_on_my_area}
+PREPARE_HELP = {
+    "ALG_DESC": (
+        "<p>From products as they are delivered to a land-cover map: makes one image of orthophoto, near infrared and "
+        "heights, and classifies it.</p><p>The model has to fit what you give: <i>rgbie</i> needs all of it, "
+        "<i>rgbi</i> orthophoto and colour-infrared, <i>rgb</i> the orthophoto alone.</p>"
+    ),
+    "rgb": "Red, green, blue; several layers, such as the tiles of a BD ORTHO, make one mosaic.",
+    "irc": "Near infrared, red, green, as IGN delivers it. Needed by models whose name has an i.",
+    "dsm": "Digital surface model in metres. With the terrain model, needed by models whose name has an e.",
+    "dtm": "Digital terrain model in metres.",
+    "extent": "Part to map; empty: all of the orthophoto. Needed for layers that are drawn by a service.",
+    "model_name": "A model of the catalogue; it is downloaded once.",
+    "model_file": "A model of your own, or a downloaded one.",
+    "prepare:image": "The image that is classified: a GeoTIFF of 8 bits whose bands carry their names.",
+    "prepare:report": "What was checked: how the bands fit together, holes, odd values.",
+    "classify:land_cover": "Raster of class codes with names and colours.",
+}
+MODELS = {"train_on_my_area": train_on_my_area, "prepare_and_classify": prepare_and_classify}
 
 
 def main(folder: Path) -> None:

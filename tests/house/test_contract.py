@@ -37,7 +37,14 @@ class Contract:
 
 
 TRAIN_PARAMETERS = {"architecture", "encoder", "encoder_weights", "freeze", "epochs", "batch_size", "learning_rate"}
+PRODUCTS = ("rgb", "irc", "nir", "dsm", "dtm", "height")
 CONTRACTS = {
+    "prepare-input": Contract(
+        "prepare_input",
+        frozenset({"band_names", "pixels", "seconds"}),
+        frozenset(f"{name}_folder" for name in PRODUCTS),
+        frozenset({"resume"}),
+    ),
     "dataset-download": Contract(
         "download_dataset", frozenset({"files", "bytes"}), frozenset({"dataset_name"}), frozenset()
     ),
@@ -80,6 +87,7 @@ CONTRACTS = {
 }
 # All that a request needs, to try one choice of another option.
 NEEDED = {
+    "prepare-input": {"rgb": "i.tif", "output": "o.tif"},
     "dataset-check": {"folder": "d"},
     "classify": {"model": "m.safetensors", "input": "i.tif", "output": "o.tif"},
     "evaluate": {"model": "m.safetensors", "data": "d", "output": "o"},
@@ -140,6 +148,7 @@ def test_what_stands_in_a_dialog_alone_does(command):
         ("train", "preset", "PRESETS"),
         ("train", "freeze", "FREEZES"),
         ("dataset-check", "layout", "LAYOUTS"),
+        ("prepare-input", "height_unit", "UNITS"),
     ],
 )
 def test_each_choice_is_valid(command, option, constant):

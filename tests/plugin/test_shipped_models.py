@@ -5,19 +5,26 @@ import subprocess
 import sys
 
 import pytest
-from helpers import ROOT, write_raster
+from helpers import ROOT, write_model, write_raster
 from osgeo import gdal
 from qgis.core import QgsApplication, QgsProcessingModelAlgorithm
 
 from flair_qgis.model_file import read_model_file
 
 FOLDER = ROOT / "resources" / "models3"
+PREPARE = "prepare_and_classify.model3"
 
 
 def model(folder=FOLDER, name="train_on_my_area.model3"):
     made = QgsProcessingModelAlgorithm()
     assert made.fromFile(str(folder / name))
     return made
+
+
+def destinations(found, **paths):
+    """Parameters for outputs of a model: 3.22 calls them classify:land_cover, later versions land_cover."""
+    names = {item.name().rpartition(":")[2]: item.name() for item in found.parameterDefinitions()}
+    return {names[wanted]: str(path) for wanted, path in paths.items()}
 
 
 def apart_from_names(variant):
@@ -37,13 +44,22 @@ def test_they_are_what_the_script_makes(tmp_path):
     )
     assert made.returncode == 0, made.stderr
     names = sorted(path.name for path in FOLDER.iterdir())
-    assert names == ["train_on_my_area.model3"]
+    assert names == ["prepare_and_classify.model3", "train_on_my_area.model3"]
     assert sorted(path.name for path in tmp_path.iterdir()) == names
     for name in names:
         written, shipped = (model(folder, name).toVariant() for folder in (tmp_path, FOLDER))
         if written.get("internal_version") != shipped.get("internal_version"):
             written, shipped = apart_from_names(written), apart_from_names(shipped)
         assert written == shipped, "run scripts/build_models.py"
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in FOLDER.iterdir()))
+def test_each_input_and_output_has_help(name):
+    found = model(name=name)
+    text = found.shortHelpString()
+    assert found.group() == "FLAIR land cover"
+    for item in found.parameterDefinitions():
+        assert f"<h3>{item.description()}</h3>" in text, item.name()
 
 
 def test_inputs_and_outputs_have_help():
@@ -111,7 +127,44 @@ def test_defaults_hold_where_nothing_is_named(fake_engine, image, labels, tmp_pa
     assert not {"classes", "class_field"} & set(extract)
 
 
-def test_the_modeler_takes_all_steps_for_finished():
-    assert model().validate() == (True, [])
-    for child in model().childAlgorithms().values():
+def test_chain_from_products_to_a_map(fake_engine, image, tmp_path, context, feedback):
+    products = {"rgb": [image, write_raster(tmp_path / "east.tif", origin=(700004.0, 6600000.0))]}
+    products["irc"] = [write_raster(tmp_path / "irc.tif", value=90)]
+    products.update({name: [write_raster(tmp_path / f"{name}.tif", bands=1)] for name in ("dsm", "dtm")})
+    five = write_model(tmp_path / "five.safetensors", bands=("red", "green", "blue", "infrared", "elevation"))
+    parameters = {**products, "model_file": five, "extent": "700001,700003,6599998.5,6599999.5 [EPSG:2154]"}
+    outputs = {"image": tmp_path / "i.tif", "report": tmp_path / "r.html", "land_cover": tmp_path / "map.tif"}
+    found = model(name=PREPARE)
+    parameters.update(destinations(found, **outputs))
+    assert found.checkParameterValues(parameters, context) == (True, "")
+    _, success = found.run(parameters, context, feedback)
+    assert success, feedback.errors
+    assert [entry["command"] for entry in fake_engine.requests] == ["prepare-input", "classify"]
+    prepare, classify = (entry["options"] for entry in fake_engine.requests)
+    assert {name: prepare[name] for name in products} == products
+    assert prepare["extent"] == "700001.0,700003.0,6599998.5,6599999.5 [EPSG:2154]"
+    assert classify["input"] == [str(tmp_path / "i.tif")]
+    assert classify["model"] == five
+    assert "bands" not in classify
+    assert (tmp_path / "r.html").is_file()
+    assert (gdal.Open(str(tmp_path / "map.tif")).ReadAsArray() == 5).all()
+
+
+def test_the_orthophoto_alone_and_a_model_by_its_name(fake_engine, image, tmp_path, context, feedback):
+    found, name = model(name=PREPARE), "FLAIR-INC_rgb_15cl_resnet34-unet"
+    parameters = destinations(found, image=tmp_path / "i.tif", land_cover=tmp_path / "map.tif")
+    _, success = found.run({"rgb": [image], "model_name": name, **parameters}, context, feedback)
+    assert success, feedback.errors
+    prepare, classify = (entry["options"] for entry in fake_engine.requests)
+    assert not {"irc", "dsm", "dtm", "extent"} & set(prepare)
+    assert classify["model"] == name
+    _, success = found.run({"rgb": [image], **parameters}, context, feedback)
+    assert success
+    assert fake_engine.options["model"] == "FLAIR-INC_rgbie_15cl_resnet34-unet"
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in FOLDER.iterdir()))
+def test_the_modeler_takes_all_steps_for_finished(name):
+    assert model(name=name).validate() == (True, [])
+    for child in model(name=name).childAlgorithms().values():
         assert QgsApplication.processingRegistry().algorithmById(child.algorithmId()), child.algorithmId()
