@@ -5,9 +5,10 @@ import threading
 import pytest
 
 from engine.commands import evaluate as evaluate_command
-from engine.commands import extract_patches
-from engine.requests import EvaluateRequest, ExtractPatchesRequest
+from engine.commands import extract_patches, prepare_input
+from engine.requests import EvaluateRequest, ExtractPatchesRequest, PrepareInputRequest
 from tests.engine import tiny
+from tests.engine.commands.prepared_scene import write_parts
 from tests.engine.patch_sets import HEIGHT, ORIGIN, WIDTH, squares
 
 
@@ -46,3 +47,21 @@ def image(tmp_path):
 def labels(tmp_path):
     codes = squares()
     return tiny.write(tmp_path / "labels.tif", codes[None], transform=ORIGIN, nodata=0), codes
+
+
+@pytest.fixture
+def make(tmp_path, recorder):
+    """Prepare an image; returns the command's result."""
+
+    def start(*, cancelled=None, reporter=None, **options):
+        values = {"output": str(tmp_path / "out.tif"), **options}
+        request = PrepareInputRequest.model_validate(values)
+        return prepare_input.run(request, reporter or recorder, cancelled or threading.Event())
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def scene(tmp_path_factory):
+    """A scene of 600 x 500 pixels with its parts as they are delivered."""
+    return write_parts(tmp_path_factory.mktemp("scene"), 600, 500)

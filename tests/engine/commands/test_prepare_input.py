@@ -2,52 +2,15 @@
 
 from __future__ import annotations
 
-import threading
-
 import numpy as np
 import pytest
 import rasterio
 from affine import Affine
 
-from engine.commands import prepare_input
-from engine.data.sample_scene import write_sample_scene
-from engine.requests import PrepareInputRequest
 from tests.engine import tiny
+from tests.engine.commands.prepared_scene import inputs, read
 
 CRS = "EPSG:2154"
-
-
-@pytest.fixture
-def make(tmp_path, recorder):
-    """Run the command; returns its result."""
-
-    def start(*, cancelled=None, reporter=None, **options):
-        values = {"output": str(tmp_path / "out.tif"), **options}
-        request = PrepareInputRequest.model_validate(values)
-        return prepare_input.run(request, reporter or recorder, cancelled or threading.Event())
-
-    return start
-
-
-@pytest.fixture(scope="session")
-def scene(tmp_path_factory):
-    """A scene of 600 x 500 pixels with its parts as they are delivered: RGB, IRC, DSM, DTM."""
-    folder = tmp_path_factory.mktemp("scene")
-    made = write_sample_scene(folder / "whole", width=600, height=500, seed=4)
-    with rasterio.open(made.image) as file:
-        pixels, transform = file.read(), file.transform
-    rgb = tiny.write(folder / "rgb_2021.tif", pixels[:3], transform=transform)
-    irc = tiny.write(folder / "irc_2021.tif", pixels[[3, 0, 1]], transform=transform)
-    return {"rgb": rgb, "irc": irc, "dsm": str(made.dsm), "dtm": str(made.dtm), "pixels": pixels, "folder": folder}
-
-
-def inputs(scene, *names):
-    return {name: scene[name] for name in names or ("rgb", "irc", "dsm", "dtm")}
-
-
-def read(path):
-    with rasterio.open(path) as file:
-        return file.read(), file.dataset_mask() > 0, file.descriptions
 
 
 def bilinear(path, transform, height, width):
