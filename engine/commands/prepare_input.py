@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 from engine import __version__
@@ -65,7 +66,7 @@ def run(request: PrepareInputRequest, reporter: Reporter, cancelled: threading.E
         with StagedOutput(job.output, overwrite=request.overwrite) as staged:
             path = staged.path(job.output.name)
             if store is None:
-                _write_virtual(job, staged)
+                path = _write_virtual(job, staged)
             else:
                 _write_tiles(job, store, staged, step, cancelled)
             figures = inspect_image(
@@ -176,11 +177,15 @@ def _write_tiles(job: Job, store: TileStore, staged: StagedOutput, step: _Progre
     )
 
 
-def _write_virtual(job: Job, staged: StagedOutput) -> None:
+def _write_virtual(job: Job, staged: StagedOutput) -> Path:
+    """Stage the virtual raster, and return one to look at: the first reads its files only from where it will lie."""
+    looked_at = staged.path("whole paths.vrt")
     try:
-        write_direct(job.stack, staged.path(job.output.name), job.output, _tags(job))
+        write_direct(job.stack, staged.path(job.output.name), job.output.parent, _tags(job))
+        write_direct(job.stack, looked_at, None, _tags(job))
     except WRITE_ERRORS as error:
         raise output_error(job.output, error) from error
+    return looked_at
 
 
 def _tags(job: Job) -> dict[str, str]:

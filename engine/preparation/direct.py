@@ -37,13 +37,13 @@ def reasons_against(stack: Stack) -> list[str]:
     return reasons
 
 
-def write_direct(stack: Stack, path: Path, output: Path, tags: Mapping[str, str]) -> None:
+def write_direct(stack: Stack, path: Path, beside: Path | None, tags: Mapping[str, str]) -> None:
     """Write the virtual raster.
 
     Args:
         stack: The inputs; there must be no reason against it.
-        path: File to write, a staged one.
-        output: Where it will lie.
+        path: File to write.
+        beside: Folder in which it will lie, see `write_stacked_vrt`.
         tags: Its metadata.
 
     Raises:
@@ -61,7 +61,7 @@ def write_direct(stack: Stack, path: Path, output: Path, tags: Mapping[str, str]
         row, column = round(alignment.rows.offset), round(alignment.columns.offset)
         sources = _sources(stack.infrared, stack.infrared.band_numbers[0], row, column)
         bands.append(StackedBand("infrared", sources, nodata))
-    write_stacked_vrt(path, stack.target.grid, bands, tags, beside=output.absolute().parent)
+    write_stacked_vrt(path, stack.target.grid, bands, tags, beside=beside)
 
 
 def _source_reasons(source: RasterSource, what: str) -> list[str]:

@@ -151,6 +151,7 @@ def inspect_image(
 
     Raises:
         Cancelled: `cancelled` was set.
+        InputError: A file that a virtual raster refers to cannot be read.
         OutputError: The image is not what was made.
     """
     figures = Figures(stack.bands)
@@ -174,6 +175,11 @@ def inspect_image(
                 figures.add(image, valid, flags)
                 progress(number / len(tiles))
     except WRITE_ERRORS as error:
+        if store is None:
+            raise InputError(
+                f"A file of the image cannot be read: {error.__cause__ or error}.",
+                "It is damaged or incomplete: copy or download it again.",
+            ) from error
         raise output_error(output.absolute(), error) from error
     figures.pixels = stack.target.grid.width * stack.target.grid.height
     return figures

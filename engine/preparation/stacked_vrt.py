@@ -62,18 +62,19 @@ def write_stacked_vrt(
         bands: Its bands.
         tags: Its metadata.
         mask: Files of 255 for valid and 0 for invalid pixels; None where all are valid.
-        beside: Folder that files below it are named relative to; None for the one of `path`.
+        beside: Folder in which it will lie: files below that are named relative to it, so that both can be moved. None
+            names all by their whole path.
 
     Raises:
         OSError: The file could not be written.
     """
-    folder = (beside or path.parent).absolute()
+    folder = beside.absolute() if beside else None
     with path.open("w", encoding="utf-8", newline="\n") as stream:
         stream.writelines(line + "\n" for line in _lines(folder, grid, bands, tags, mask))
 
 
 def _lines(
-    folder: Path,
+    folder: Path | None,
     grid: OutputGrid,
     bands: Sequence[StackedBand],
     tags: Mapping[str, str],
@@ -103,7 +104,7 @@ def _lines(
     yield "</VRTDataset>"
 
 
-def _sources(folder: Path, grid: OutputGrid, sources: Sequence[BandSource]) -> Iterator[str]:
+def _sources(folder: Path | None, grid: OutputGrid, sources: Sequence[BandSource]) -> Iterator[str]:
     for item in sources:
         inside = item.window.intersection(grid.window)
         if not inside.pixels:
@@ -118,10 +119,10 @@ def _sources(folder: Path, grid: OutputGrid, sources: Sequence[BandSource]) -> I
         )
 
 
-def _file_name(folder: Path, path: str) -> str:
+def _file_name(folder: Path | None, path: str) -> str:
     if path.startswith("/vsi"):
         return f'<SourceFilename relativeToVRT="0">{xml_text(path)}</SourceFilename>'
     file = Path(path).absolute()
-    relative = file.is_relative_to(folder)
-    name = str(file.relative_to(folder) if relative else file).replace(os.sep, "/")
-    return f'<SourceFilename relativeToVRT="{int(relative)}">{xml_text(name)}</SourceFilename>'
+    if folder is None or not file.is_relative_to(folder):
+        return f'<SourceFilename relativeToVRT="0">{xml_text(str(file).replace(os.sep, "/"))}</SourceFilename>'
+    return f'<SourceFilename relativeToVRT="1">{xml_text(file.relative_to(folder).as_posix())}</SourceFilename>'
