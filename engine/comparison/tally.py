@@ -126,6 +126,22 @@ class Tally(Generic[Place]):
         order = sorted(self._heap, key=lambda item: (-item[0], -item[1]))
         return [Worst(place, wrong, judged) for wrong, _, judged, place in order]
 
+    @property
+    def units(self) -> Integers:
+        """The matrices that intervals are drawn from, int64 of shape (units, (K + 1)^2); a copy."""
+        units: Integers = self._units.copy()
+        return units
+
+    def add_units(self, units: Integers) -> None:
+        """Add what an earlier tally of the same shape had counted.
+
+        Raises:
+            ValueError: It has another shape.
+        """
+        if units.shape != self._units.shape:
+            raise ValueError(f"Expected {self._units.shape}, not {units.shape}")
+        self._units += units
+
     def add(self, unit: int, compared: Compared, place: Callable[[], Place]) -> None:
         """Add pixels.
 

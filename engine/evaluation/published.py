@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Literal
 
@@ -70,11 +71,26 @@ class PublishedResult(BaseModel):
     classes: dict[str, ClassFigures] = Field(default_factory=dict)
 
 
+class PublishedSet(BaseModel):
+    """The size of a set of patches that figures were published on."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    patches: int = Field(gt=0)
+    domains: int = Field(gt=0)
+
+
 @dataclass(frozen=True)
 class PublishedResults:
-    """All results, in the order of the file."""
+    """All results, in the order of the file.
+
+    Args:
+        results: The results.
+        sets: Sizes of what they were measured on, as far as they are known, by the name that `data` gives it.
+    """
 
     results: tuple[PublishedResult, ...]
+    sets: Mapping[str, PublishedSet] = field(default_factory=dict)
 
     def of(
         self, model: str, *, source: str | None = None, rule: str | None = None, data: str | None = None
@@ -94,4 +110,7 @@ class PublishedResults:
 def load_published() -> PublishedResults:
     """Return all published results that travel with the project."""
     values = yaml.safe_load(PUBLISHED.read_text(encoding="utf-8"))
-    return PublishedResults(tuple(PublishedResult.model_validate(item) for item in values["results"]))
+    return PublishedResults(
+        tuple(PublishedResult.model_validate(item) for item in values["results"]),
+        {name: PublishedSet.model_validate(item) for name, item in values["sets"].items()},
+    )

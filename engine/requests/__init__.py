@@ -15,7 +15,7 @@ from engine.errors import RequestError
 from engine.requests.base import Request
 from engine.requests.classify import ClassifyRequest
 from engine.requests.datasets import DatasetCheckRequest, DatasetDownloadRequest, ExtractPatchesRequest
-from engine.requests.evaluate import EvaluateRequest
+from engine.requests.evaluate import BenchmarkRequest, EvaluateRequest
 from engine.requests.ign import FlairDetectRequest, FlairRequest
 from engine.requests.inputs import PrepareInputRequest
 from engine.requests.maps import AreaStatisticsRequest, RemapClassesRequest
@@ -25,6 +25,7 @@ from engine.requests.train import TrainRequest
 __all__ = [
     "COMMANDS",
     "AreaStatisticsRequest",
+    "BenchmarkRequest",
     "ClassifyRequest",
     "DatasetCheckRequest",
     "DatasetDownloadRequest",
@@ -50,6 +51,7 @@ COMMANDS: dict[str, type[Request]] = {
     "train": TrainRequest,
     "classify": ClassifyRequest,
     "evaluate": EvaluateRequest,
+    "benchmark": BenchmarkRequest,
     "area-statistics": AreaStatisticsRequest,
     "remap-classes": RemapClassesRequest,
     "flair": FlairRequest,

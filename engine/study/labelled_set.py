@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from engine.data.dataset import UNDESCRIBED_IGNORED, Dataset, open_dataset
@@ -32,6 +34,16 @@ class LabelledSet:
     def pairs(self) -> tuple[Pair, ...]:
         """The patches, in their order."""
         return self.index.pairs[self.split]
+
+    @cached_property
+    def state(self) -> str:
+        """SHA-256 over what the list names: paths, classes, and sizes and times of the files."""
+        digest = hashlib.sha256(self.index.fingerprint.encode())
+        for pair in self.pairs:
+            for path in (pair.image, pair.mask):
+                found = path.stat()
+                digest.update(repr((str(path), found.st_size, found.st_mtime_ns)).encode())
+        return digest.hexdigest()
 
 
 def open_labelled_set(
