@@ -111,6 +111,8 @@ class StylePostProcessor(_PostProcessor):
     def postProcessLayer(
         self, layer: QgsMapLayer, context: QgsProcessingContext, feedback: QgsProcessingFeedback
     ) -> None:
+        # a file that was replaced while QGIS showed it
+        layer.reload()
         if not apply_style(layer, self.style, self.classes):
             feedback.pushWarning(tr("The legend could not be loaded; the file itself carries the colours."))
 

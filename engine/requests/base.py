@@ -25,7 +25,7 @@ def _as_bands(value: Any) -> Any:
 
 
 def _as_words(value: Any) -> Any:
-    if isinstance(value, list) and len(value) == 1:
+    if isinstance(value, list) and len(value) == 1 and isinstance(value[0], str):
         value = value[0]
     return value.replace(",", " ").split() if isinstance(value, str) else value
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Dict, Iterable, List, Optional, Tuple
 
 from qgis.core import (
+    NULL,
     QgsFeatureSource,
     QgsProcessingAlgorithm,
     QgsProcessingContext,
@@ -154,7 +155,7 @@ class FlairAlgorithm(QgsProcessingAlgorithm):
         options: Dict[str, Any] = {}
         for name in names:
             definition = self.parameterDefinition(name)
-            if parameters.get(name, definition.defaultValue()) in (None, ""):
+            if _is_empty(parameters.get(name, definition.defaultValue())):
                 continue
             if isinstance(definition, QgsProcessingParameterBoolean):
                 value: Any = self.parameterAsBool(parameters, name, context)
@@ -234,5 +235,13 @@ class FlairAlgorithm(QgsProcessingAlgorithm):
 
     def given(self, parameters: Dict[str, Any], name: str) -> bool:
         """Whether a person set an optional parameter."""
-        value = parameters.get(name)
-        return value is not None and value != ""
+        return not _is_empty(parameters.get(name))
+
+    def text(self, parameters: Dict[str, Any], name: str, context: QgsProcessingContext) -> str:
+        """Return a text or a field that a person set; empty where nobody did."""
+        return self.parameterAsString(parameters, name, context).strip() if self.given(parameters, name) else ""
+
+
+def _is_empty(value: Any) -> bool:
+    # a dialog hands over a null of Qt for an empty file or field
+    return value is None or value == NULL or value == ""

@@ -294,8 +294,8 @@ class EvaluateAlgorithm(FlairAlgorithm):
             self.given(parameters, MODEL) or self.given(parameters, MODEL_NAME),
             self.given(parameters, DATA),
         )
-        check_classes(self.parameterAsString(parameters, CLASSES, context).strip())
-        parse_codes(self.parameterAsString(parameters, IGNORE, context))
+        check_classes(self.text(parameters, CLASSES, context))
+        parse_codes(self.text(parameters, IGNORE, context))
         if rasters:
             self._check_rasters(parameters, context)
         else:
@@ -316,7 +316,7 @@ class EvaluateAlgorithm(FlairAlgorithm):
         check_prediction(prediction)
         if self.given(parameters, TRUTH):
             source = self.parameterAsSource(parameters, TRUTH, context)
-            check_field(source, self.parameterAsString(parameters, CLASS_FIELD, context).strip())
+            check_field(source, self.text(parameters, CLASS_FIELD, context))
             extent, crs = source.sourceExtent(), source.sourceCrs()
         else:
             truth = describe_label_raster(self.parameterAsRasterLayer(parameters, TRUTH_RASTER, context))
@@ -324,11 +324,11 @@ class EvaluateAlgorithm(FlairAlgorithm):
         check_together(prediction, extent, crs, context.transformContext())
         if self.given(parameters, AREA):
             area = self.area_source(parameters, AREA, context)
-            check_field(area, self.parameterAsString(parameters, AREA_FIELD, context).strip())
-        nomenclature = self.parameterAsString(parameters, NOMENCLATURE, context).strip()
+            check_field(area, self.text(parameters, AREA_FIELD, context))
+        nomenclature = self.text(parameters, NOMENCLATURE, context)
         if is_yaml(nomenclature):
             check_file(nomenclature)
-        bands = parse_bands(self.parameterAsString(parameters, BANDS, context), None)
+        bands = parse_bands(self.text(parameters, BANDS, context), None)
         if self.given(parameters, IMAGE):
             check_layers(self.parameterAsLayerList(parameters, IMAGE, context), None, bands, bounded=True)
 
@@ -401,7 +401,7 @@ class EvaluateAlgorithm(FlairAlgorithm):
 
     def _options(self, parameters: Dict[str, Any], context: QgsProcessingContext) -> Dict[str, Any]:
         options = self.plain_options(parameters, context, ALWAYS)
-        codes = parse_codes(self.parameterAsString(parameters, IGNORE, context))
+        codes = parse_codes(self.text(parameters, IGNORE, context))
         if codes:
             options["ignore"] = codes
         if self._inputs is None:
@@ -414,7 +414,7 @@ class EvaluateAlgorithm(FlairAlgorithm):
                 options["model"] = self.parameterAsEnumString(parameters, MODEL_NAME, context)
         else:
             options.update(self.plain_options(parameters, context, OF_RASTERS))
-            bands = parse_bands(self.parameterAsString(parameters, BANDS, context), None)
+            bands = parse_bands(self.text(parameters, BANDS, context), None)
             if bands:
                 options["bands"] = bands
         for name in ("classes", "nomenclature"):

@@ -117,3 +117,38 @@ def test_extract_train_cancel_and_train_on_from_the_dialogs(material, display, t
     assert seen["after"] > 100
     shown = ["extract.png", "extract_log.png", "train.png", "train_cancelled.png", "train_log.png", "train_running.png"]
     assert names_in(pictures) == shown
+
+
+def test_evaluate_from_the_dialog(material, display, tmp_path):
+    if program("qgis") is None:
+        pytest.skip("QGIS is not installed")
+    output = tmp_path / "results"
+    seen, pictures = run_in_window(
+        "evaluate_in_window.py",
+        material,
+        display,
+        tmp_path,
+        name="evaluate",
+        images=[str(material.image)],
+        prediction=str(material.map),
+        truth=str(material.labels),
+        output=str(output),
+        runs=[{}, {"IGNORE": "10"}],
+    )
+    assert "Evaluate a map or a model" in seen["title"]
+    for run in seen["runs"]:
+        assert run["successful"], run["log"]
+        assert run["dialog_returned_after"] < 1
+        assert run["longest_gap"] < 1
+        assert run["results"]["ERROR_MAP"] == str(output / "errors.tif")
+    # the file of the first run was replaced by that of the second: one layer, which shows the new one
+    (layer,) = seen["layers"]
+    assert (layer["name"], layer["crs"], layer["type"]) == ("errors", "EPSG:2154", "paletted")
+    assert layer["classes"] == [[1, "#a6dba0", "Right"], [2, "#b2182b", "Wrong"]]
+    assert {"Right", "Wrong"} <= set(layer["rows"])
+    truth, predicted = rasters.read(material.labels), rasters.read(material.map)
+    known = truth != 10
+    right = int((truth == predicted)[known].sum())
+    assert layer["pixels"] == {"0": int((~known).sum()), "1": right, "2": int(known.sum()) - right}
+    assert seen["results"] == [["Report", str(output / "report.html")]] * 2
+    assert names_in(pictures) == ["dialog.png", "log.png", "map.png"]

@@ -116,3 +116,12 @@ def test_an_unknown_command_names_the_nearest():
 def test_options_that_are_no_table_are_refused(values):
     with pytest.raises(RequestError):
         parse_request("classify", values)
+
+
+@pytest.mark.parametrize(
+    ("given", "codes"),
+    [([10], [10]), (["10"], [10]), ("0,19", [0, 19]), (["0 19"], [0, 19]), ([0, 19], [0, 19]), ([], [])],
+)
+def test_codes_come_as_a_list_or_as_a_text(given, codes):
+    values = {"prediction": "p.tif", "truth": "t.tif", "output": "o", "ignore": given}
+    assert parse_request("evaluate", values).ignore == codes

@@ -8,6 +8,7 @@ import pytest
 from helpers import Feedback, polygons, write_raster
 from osgeo import gdal
 from qgis.core import (
+    NULL,
     QgsApplication,
     QgsCoordinateReferenceSystem,
     QgsPalettedRasterRenderer,
@@ -136,6 +137,14 @@ def test_defaults_leave_choices_to_the_engine(fake_engine, good, context, feedba
     left = {"class_field", "classes", "bands", "area", "nodata", "nomenclature", "ignore", "crs", "image", "model"}
     assert not left & set(options)
     assert (options["definition"], options["overwrite"], options["block"]) == ("strict", True, 512)
+
+
+def test_what_a_dialog_leaves_empty(fake_engine, good, context, feedback):
+    empty = {"MODEL": NULL, "DATA": NULL, "WEIGHTS": NULL, "ROOT": NULL, "CLASS_FIELD": NULL, "AREA_FIELD": NULL}
+    empty.update({"MODEL_NAME": None, "TRUTH_RASTER": None, "AREA": None, "IMAGE": None, "BANDS": "", "IGNORE": ""})
+    assert algorithm().checkParameterValues({**good, **empty}, context) == (True, "")
+    run({**good, **empty}, context, feedback)
+    assert not {"model", "data", "weights", "root", "class_field", "area_field"} & set(fake_engine.options)
 
 
 def test_truth_as_a_raster_in_a_crs_chosen_in_qgis(fake_engine, prediction, tmp_path, context, feedback):

@@ -1,7 +1,8 @@
 """Builds chains as a person does in the graphical modeler, and writes them as .model3 files.
 
 Runs in QGIS's Python: `python3 build_models.py FOLDER PLUGIN_PARENT MODEL_FILE`. Makes `fixed.model3`, in which the
-model file is part of the chain, and `chosen.model3`, in which it is a parameter.
+model file is part of the chain, `chosen.model3`, in which it is a parameter, and `judged.model3`, which classifies,
+evaluates, and writes the mean IoU into a raster.
 """
 
 import sys
@@ -78,6 +79,41 @@ def build(path, model_file):
         raise SystemExit(f"{path} could not be written")
 
 
+def build_judged(path, model_file):
+    """Write classify, evaluate, and a step that takes a figure, as a chain."""
+    model = QgsProcessingModelAlgorithm(path.stem, "tests", "")
+    add_parameter(model, QgsProcessingParameterRasterLayer("image", "Image"))
+    add_parameter(model, QgsProcessingParameterRasterLayer("truth", "Truth"))
+    add_step(
+        model,
+        "classify",
+        "flair:classify",
+        {"INPUT": source("ModelParameter", "image"), "MODEL": source("StaticValue", model_file)},
+        {"land cover": "OUTPUT"},
+    )
+    add_step(
+        model,
+        "evaluate",
+        "flair:evaluate",
+        {"PREDICTION": source("ChildOutput", "classify", "OUTPUT"), "TRUTH_RASTER": source("ModelParameter", "truth")},
+        {"errors": "ERROR_MAP", "report": "REPORT"},
+    )
+    add_step(
+        model,
+        "figure",
+        "native:createconstantrasterlayer",
+        {
+            "EXTENT": source("StaticValue", "0,2,0,2"),
+            "TARGET_CRS": source("StaticValue", "EPSG:2154"),
+            "PIXEL_SIZE": source("StaticValue", 1),
+            "NUMBER": source("ChildOutput", "evaluate", "MIOU"),
+        },
+        {"raster": "OUTPUT"},
+    )
+    if not model.toFile(str(path)):
+        raise SystemExit(f"{path} could not be written")
+
+
 def main(folder, plugins, model_file):
     application = QgsApplication([], False)
     application.initQgis()
@@ -91,6 +127,7 @@ def main(folder, plugins, model_file):
     plugin.initProcessing()
     build(folder / "fixed.model3", model_file)
     build(folder / "chosen.model3", None)
+    build_judged(folder / "judged.model3", model_file)
 
 
 if __name__ == "__main__":

@@ -95,6 +95,14 @@ def progress_of(dialog):
     return dialog.findChild(QProgressBar).value()
 
 
+def refuse_messages():
+    """End QGIS with what a message box says, where one has opened."""
+    texts = [box.text() for box in QApplication.topLevelWidgets() if isinstance(box, QMessageBox) and box.isVisible()]
+    if texts:
+        report["failure"] = f"QGIS asks: {texts}"
+        finish()
+
+
 class Press:
     """Presses Run, and counts a timer's ticks until the algorithm has ended."""
 
@@ -104,6 +112,8 @@ class Press:
         dialog.algorithmFinished.connect(lambda successful, results: self._finished.append((successful, results)))
         self._ticks = Ticks()
         self._began = time.monotonic()
+        # a message box would hold up the click for ever
+        QTimer.singleShot(1000, refuse_messages)
         dialog.buttonBox().button(QDialogButtonBox.StandardButton.Ok).click()
         self.seen = {"dialog_returned_after": time.monotonic() - self._began}
 
@@ -136,6 +146,14 @@ class Press:
         return self.seen
 
 
+def finish():
+    """Write the report, and end QGIS."""
+    Path(RUN["report"]).write_text(json.dumps(report))
+    # not the menu's Exit, which would ask whether to save
+    QgsProject.instance().setDirty(False)
+    os._exit(0)
+
+
 def start(main):
     """Run a function once QGIS has started, write the report, and end QGIS."""
 
@@ -145,9 +163,6 @@ def start(main):
             main()
         except Exception:
             report["failure"] = traceback.format_exc()
-        Path(RUN["report"]).write_text(json.dumps(report))
-        # not the menu's Exit, which would ask whether to save
-        QgsProject.instance().setDirty(False)
-        os._exit(0)
+        finish()
 
     QTimer.singleShot(500, run)
