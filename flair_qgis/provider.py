@@ -7,6 +7,7 @@ from typing import List
 from qgis.core import QgsProcessingProvider
 from qgis.PyQt.QtGui import QIcon
 
+from .algorithms.apply_style import ApplyStyleAlgorithm
 from .algorithms.area_statistics import AreaStatisticsAlgorithm
 from .algorithms.check_dataset import CheckDatasetAlgorithm
 from .algorithms.classify import ClassifyAlgorithm
@@ -16,6 +17,7 @@ from .algorithms.download_model import DownloadModelAlgorithm
 from .algorithms.evaluate import EvaluateAlgorithm
 from .algorithms.extract_patches import ExtractPatchesAlgorithm
 from .algorithms.prepare_input import PrepareInputAlgorithm
+from .algorithms.remap_classes import RemapClassesAlgorithm
 from .algorithms.setup_engine import SetupEngineAlgorithm
 from .algorithms.train import TrainAlgorithm
 from .i18n import tr
@@ -65,6 +67,8 @@ class FlairProvider(QgsProcessingProvider):
             TrainAlgorithm,
             ClassifyAlgorithm,
             EvaluateAlgorithm,
+            ApplyStyleAlgorithm,
+            RemapClassesAlgorithm,
             AreaStatisticsAlgorithm,
             SetupEngineAlgorithm,
             DiagnosticsAlgorithm,

@@ -60,3 +60,24 @@ def test_areas_of_two_polygons(bare_qgis, after, tmp_path):
     info = pyogrio.read_info(tmp_path / "mine.gpkg")
     assert (info["features"], info["crs"]) == (2, "EPSG:2154")
     assert "Areas by class" in (tmp_path / "areas" / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_legend_beside_a_raster(bare_qgis, after, tmp_path):
+    answer = bare_qgis.execute("flair:applystyle", INPUT=after, PALETTE="cosia", SAVE="true", ONLY_PRESENT="true")
+    assert answer.code == 0, answer.text
+    assert answer.json["results"]["STYLE"] == str(tmp_path / "after é.qml")
+    assert rasters.style_classes(tmp_path / "after é.qml") == [
+        (1, "#ce7079", "building"), (5, "#3375a1", "water"), (10, "#8cd76a", "herbaceous vegetation"),
+    ]  # fmt: skip
+
+
+def test_another_nomenclature(bare_qgis, after, tmp_path):
+    answer = bare_qgis.execute("flair:remapclasses", INPUT=after, MAPPING="hub", OUTPUT=tmp_path / "hub.tif")
+    assert answer.code == 0, answer.text
+    pixels = rasters.read(tmp_path / "hub.tif")
+    assert [int(pixels[0, 0]), int(pixels[0, 99]), int(pixels[99, 0])] == [1, 7, 9]
+    assert answer.json["results"]["PIXELS"] == 10_000
+    refused = bare_qgis.execute("flair:remapclasses", INPUT=after, TABLE="1=1", OUTPUT=tmp_path / "x.tif")
+    assert refused.code != 0
+    assert "10 (5000 pixels), 5 (2500 pixels)" in refused.text
+    assert not (tmp_path / "x.tif").exists()

@@ -75,6 +75,7 @@ CONTRACTS = {
         # what a layer of QGIS tells by itself
         frozenset({"area_layer", "crs"}),
     ),
+    "remap-classes": Contract("remap_classes", frozenset({"pixels", "seconds"}), frozenset({"table"}), frozenset()),
     "train": Contract(
         "train",
         frozenset({"miou", "loss", "epoch", "seconds"}),
@@ -88,6 +89,7 @@ CONTRACTS = {
 # All that a request needs, to try one choice of another option.
 NEEDED = {
     "prepare-input": {"rgb": "i.tif", "output": "o.tif"},
+    "remap-classes": {"input": "i.tif", "output": "o.tif"},
     "dataset-check": {"folder": "d"},
     "classify": {"model": "m.safetensors", "input": "i.tif", "output": "o.tif"},
     "evaluate": {"model": "m.safetensors", "data": "d", "output": "o"},
@@ -145,6 +147,7 @@ def test_what_stands_in_a_dialog_alone_does(command):
         ("evaluate", "definition", "DEFINITIONS"),
         ("evaluate", "split", "SPLITS"),
         ("train", "device", "DEVICES"),
+        ("remap-classes", "mapping", "MAPPINGS"),
         ("train", "preset", "PRESETS"),
         ("train", "freeze", "FREEZES"),
         ("dataset-check", "layout", "LAYOUTS"),

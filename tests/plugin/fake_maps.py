@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-CLASSES = [(1, "building", "#db0e9a"), (5, "water", "#1553ae"), (18, "greenhouse", "#9999ff")]
+from fake_rasters import CLASSES, write_map
 
 
 def area_statistics(options):
@@ -36,6 +36,11 @@ def area_statistics(options):
     }
 
 
+def remap_classes(options):
+    return {**write_map({**options, "input": [options["input"]]}), "classes": []}
+
+
 COMMANDS = {
+    "remap-classes": remap_classes,
     "area-statistics": area_statistics,
 }
