@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import difflib
-import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Literal
 from urllib.parse import urljoin, urlsplit
 
-import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from engine.errors import InputError, RequestError
+from engine.errors import RequestError
 from engine.resources import RESOURCES
+from engine.yaml_file import YamlFile, read_yaml
 
 BY_PATH = "by path"
 LISTS = "lists"
@@ -23,9 +23,6 @@ _MIXED = {
     ),
 }  # fmt: skip
 _UNITS = {"kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
-_SET_KEYS = {"title", "licence", "source", "layout", "splits", "base", "default", "domains", "files"}
-_FILE_KEYS = {"url", "modality", "split", "kind", "size", "sha256"}
-_HINT = "Compare it with resources/datasets.yaml."
 
 
 @dataclass(frozen=True)
@@ -89,6 +86,43 @@ class Source:
         return tuple(named)
 
 
+def _bytes(text: str) -> int:
+    number, _, unit = text.partition(" ")
+    if unit not in _UNITS:
+        raise ValueError(f"'{text}' is no number with one of {', '.join(_UNITS)}")
+    return round(float(number) * _UNITS[unit])
+
+
+def _published(text: str) -> str:
+    _bytes(text)
+    return text
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _FileKeys(_Group):
+    url: str
+    modality: str
+    split: Literal["", "train", "test"] = ""
+    kind: Literal["zip", "plain"] = "zip"
+    size: Annotated[str, AfterValidator(_published)] = "0 MB"
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
+
+
+class _SetKeys(_Group):
+    title: str
+    licence: str = ""
+    source: str = ""
+    layout: Literal["flair-1", "flair-hub"] = "flair-1"
+    splits: str = ""
+    base: str = ""
+    default: list[str] = []
+    domains: list[str] = []
+    files: Annotated[list[_FileKeys], Field(min_length=1)]
+
+
 def find_source(name: str, sources: str | None = None) -> Source:
     """Return a data set by its name.
 
@@ -97,88 +131,50 @@ def find_source(name: str, sources: str | None = None) -> Source:
         sources: YAML file in place of the project's own.
 
     Raises:
-        RequestError: There is no data set of that name; the nearest is named.
-        InputError: The file cannot be read, or says something that has no meaning.
+        RequestError: There is no data set of that name, and the nearest is named; or the file cannot be read, or says
+            something that has no meaning, and the line is named.
     """
     path = Path(sources).expanduser() if sources else RESOURCES / "datasets.yaml"
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"The sources '{path}' cannot be read: {error.strerror}.", "Check the path.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"'{path}' is not valid YAML: {' '.join(str(error).split())}.") from error
-    if not isinstance(values, dict) or not values:
-        raise InputError(f"'{path}' names no data sets.", _HINT)
-    if name not in values:
-        close = difflib.get_close_matches(name.lower(), [str(key) for key in values], n=1)
+    file = read_yaml(path, hint="Check --sources.", wanted="a file like resources/datasets.yaml")
+    if name not in file.values:
+        names = [str(key) for key in file.values]
+        close = difflib.get_close_matches(name.lower(), names, n=1)
         hint = f"Did you mean '{close[0]}'? " if close else ""
-        raise RequestError(f"There is no data set '{name}'.", f"{hint}Known ones: {', '.join(map(str, values))}.")
-    try:
-        return _source(name, values[name])
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        what = f"lacks {error}" if isinstance(error, KeyError) else str(error)
-        raise InputError(f"The data set '{name}' in '{path}' is not usable: {what}.", _HINT) from error
+        raise RequestError(f"There is no data set '{name}'.", f"{hint}Known ones: {', '.join(names)}.")
+    values = file.values[name]
+    if not isinstance(values, dict):
+        raise file.error((name,), f"'{name}' must be a group of keys below it.")
+    own = {place[1:]: line for place, line in file.lines.items() if place[0] == name and len(place) > 1}
+    return _source(name, YamlFile(path, values, own))
 
 
-def _source(name: str, values: dict[str, Any]) -> Source:
-    _known(values, _SET_KEYS, "the data set")
-    base = str(values.get("base", ""))
+def _source(name: str, described: YamlFile) -> Source:
+    keys = described.checked(_SetKeys)
     files: list[SourceFile] = []
-    for item in values["files"]:
-        _known(item, _FILE_KEYS, f"the file '{item.get('url', '')}'")
-        pattern = str(item["url"])
-        domains = [str(domain) for domain in values["domains"]] if "{domain}" in pattern else [""]
-        files += [_file(item, urljoin(base, pattern.replace("{domain}", domain)), domain) for domain in domains]
-    if len({file.name for file in files}) < len(files):
-        raise ValueError("two files have the same name")
-    layout = str(values.get("layout", "flair-1"))
-    if layout not in ("flair-1", "flair-hub"):
-        raise ValueError(f"'{layout}' is no layout; there are flair-1 and flair-hub")
-    source = Source(
-        name=name,
-        title=str(values.get("title", name)),
-        licence=str(values.get("licence", "")),
-        layout=layout,
-        splits=str(values.get("splits", "")),
-        default=(),
-        files=tuple(files),
-    )
-    default = tuple(str(item) for item in values.get("default") or source.modalities)
-    return Source(**{**vars(source), "default": default})
+    for number, item in enumerate(keys.files):
+        for domain in keys.domains if "{domain}" in item.url else [""]:
+            url = urljoin(keys.base, item.url.replace("{domain}", domain))
+            if urlsplit(url).scheme not in ("https", "http") or not urlsplit(url).hostname:
+                problem = f"'{url}' is no address that begins with https:// or http://."
+                raise described.error(("files", number, "url"), problem)
+            if any(file.url.rpartition("/")[2] == url.rpartition("/")[2] for file in files):
+                raise described.error(
+                    ("files", number, "url"), f"another file is called '{url.rpartition('/')[2]}', too."
+                )
+            files.append(_file(item, url, domain))
+    source = Source(name, keys.title, keys.licence, keys.layout, keys.splits, tuple(keys.default), tuple(files))
+    if not source.default:
+        return Source(**{**vars(source), "default": source.modalities})
+    return source
 
 
-def _file(item: dict[str, Any], url: str, domain: str) -> SourceFile:
-    if urlsplit(url).scheme not in ("https", "http"):
-        raise ValueError(f"'{url}' is no address that begins with https:// or http://")
-    kind = str(item.get("kind", "zip" if url.lower().endswith(".zip") else "plain"))
-    if kind not in ("zip", "plain"):
-        raise ValueError(f"'{kind}' is no kind; there are zip and plain")
-    digest = str(item.get("sha256", "")).lower()
-    if digest and not re.fullmatch("[0-9a-f]{64}", digest):
-        raise ValueError(f"the sha256 of '{url}' has no 64 hexadecimal digits")
+def _file(item: _FileKeys, url: str, domain: str) -> SourceFile:
     return SourceFile(
         url=url,
-        modality=str(item["modality"]),
-        split=str(item.get("split", "")),
-        kind=kind,
-        size=_bytes(str(item.get("size", ""))),
-        sha256=digest,
+        modality=item.modality,
+        split=item.split,
+        kind=item.kind,
+        size=_bytes(item.size),
+        sha256=item.sha256 or "",
         domain=domain.replace("-", "_"),
     )
-
-
-def _bytes(text: str) -> int:
-    if not text:
-        return 0
-    number, _, unit = text.partition(" ")
-    if unit not in _UNITS:
-        raise ValueError(f"the size '{text}' is no number with one of {', '.join(_UNITS)}")
-    return round(float(number) * _UNITS[unit])
-
-
-def _known(values: dict[str, Any], known: set[str], what: str) -> None:
-    unknown = sorted(str(key) for key in set(values) - known)
-    if unknown:
-        close = difflib.get_close_matches(unknown[0], sorted(known), n=1)
-        meant = f" (did you mean '{close[0]}'?)" if close else ""
-        raise ValueError(f"{what} has the unknown key '{unknown[0]}'{meant}")

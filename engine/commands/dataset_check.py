@@ -70,7 +70,7 @@ def run(request: DatasetCheckRequest, reporter: Reporter, cancelled: threading.E
     _say(found, problems, folder, reporter)
     if report is not None:
         write_whole(report, _table(problems, folder))
-    lists = _lists(checked, folder, found.layout, reporter) if request.lists else {}
+    lists = _lists(checked, found, folder, reporter) if request.lists else {}
     seconds = time.monotonic() - began
     reporter.progress(1.0, f"Done in {format_duration(seconds)}", 0.0)
     return {
@@ -139,10 +139,13 @@ def _table(problems: Sequence[Problem], folder: Path) -> str:
     return stream.getvalue()
 
 
-def _lists(checked: FolderCheck, folder: Path, layout: str, reporter: Reporter) -> dict[str, int]:
-    if layout == "flair-hub":
+def _lists(checked: FolderCheck, found: PatchFolder, folder: Path, reporter: Reporter) -> dict[str, int]:
+    if found.layout == "flair-hub":
         raise InputError(
             "FLAIR-HUB's official splits are by patch, in its GLOBAL_ALL_MTD_SPLIT.gpkg: no lists are written.",
             "Leave --lists out.",
         )
+    left = len(found.pairs) - len(checked.sound)
+    if left:
+        reporter.warning(f"{left} pairs with something wrong are left out of the lists.")
     return write_lists(checked.sound, folder, _OFFICIAL, reporter)

@@ -18,6 +18,7 @@ class ArchiveServer:
         folder: Where the files lie.
         url: Address of the folder, with a slash at its end.
         ranges: Whether parts can be had.
+        if_range: Whether it understands the question whether a version is still the same.
         etags: Whether versions have names.
         versions: Names of versions by file, in place of the one made of size and time.
         rate: Bytes a second and connection; 0 for as fast as possible.
@@ -34,6 +35,7 @@ class ArchiveServer:
     def __init__(self, folder: Path, seed: int = 0) -> None:
         self.folder = Path(folder)
         self.ranges = True
+        self.if_range = True
         self.etags = True
         self.versions: dict[str, str] = {}
         self.rate = 0
@@ -129,7 +131,7 @@ class _Handler(BaseHTTPRequestHandler):
         asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
         wanted = self.headers.get("If-Range")
         start, end = 0, size
-        if asked and server.ranges and (wanted is None or wanted == version):
+        if asked and server.ranges and (wanted is None or (server.if_range and wanted == version)):
             start = int(asked[1])
             end = min(size, int(asked[2]) + 1) if asked[2] else size
             if start >= size:

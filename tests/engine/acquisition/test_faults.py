@@ -193,6 +193,19 @@ def test_a_change_that_keeps_the_content_costs_nothing_but_a_look(fetch, server,
     assert server.total <= TAIL + 1
 
 
+def test_a_server_that_does_not_understand_if_range(fetch, server, archive, tmp_path, recorder):
+    content = archive()
+    server.if_range = False
+    server.drop_every = 100_000
+    fetch()
+    assert files(tmp_path / "out") == content
+    assert recorder.warnings == []
+    (tmp_path / "out" / min(content)).unlink()
+    server.versions["a.zip"] = '"other"'
+    fetch()
+    assert files(tmp_path / "out") == content
+
+
 def test_weak_versions_and_none(fetch, server, archive, tmp_path):
     content = archive()
     server.versions["a.zip"] = 'W/"weak"'

@@ -10,7 +10,7 @@ import pytest
 from engine.commands import dataset_download
 from engine.data.dataset import open_dataset
 from engine.data.patch_index import index_patches
-from engine.errors import InputError, OutputError, RequestError
+from engine.errors import OutputError, RequestError
 from engine.requests import DatasetDownloadRequest
 from tests.engine import tiny
 from tests.engine.acquisition.archive_server import ArchiveServer
@@ -172,31 +172,33 @@ def test_an_output_that_is_a_file(download, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
-        ({"licences": "x"}, "unknown key 'licences' (did you mean 'licence'?)"),
-        ({"files": [{"url": "a.zip", "modalty": "aerial"}]}, "unknown key 'modalty' (did you mean 'modality'?)"),
-        ({"files": [{"url": "a.zip"}]}, "lacks 'modality'"),
+        ({"licences": "x"}, "unknown key 'licences'. Did you mean 'licence'?"),
+        ({"files": [{"url": "a.zip", "modality": "x", "splitt": "y"}]}, "'files.0.splitt'. Did you mean 'split'?"),
+        ({"files": [{"url": "a.zip"}]}, "'files.0.modality' is missing"),
         ({"base": "ftp://x/"}, "no address that begins with https://"),
         ({"base": "file:///etc/"}, "no address that begins with https://"),
-        ({"layout": "flair"}, "'flair' is no layout"),
-        ({"files": [{"url": "a.zip", "modality": "aerial", "sha256": "12"}]}, "64 hexadecimal digits"),
-        ({"files": [{"url": "a.zip", "modality": "aerial", "size": "3"}]}, "the size '3'"),
+        ({"base": ""}, "no address that begins with https://"),
+        ({"layout": "flair"}, "'layout' must be one of"),
+        ({"files": [{"url": "a.zip", "modality": "aerial", "sha256": "12"}]}, "'files.0.sha256'"),
+        ({"files": [{"url": "a.zip", "modality": "aerial", "size": "3"}]}, "'3' is no number with one of kB"),
+        ({"files": [{"url": "a.zip", "modality": "aerial"}] * 2}, "another file is called 'a.zip'"),
+        ({"files": []}, "'files'"),
     ],
 )
 def test_sources_with_mistakes(download, server, tmp_path, changes, text):
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(RequestError) as caught:
         download(sources=sources(tmp_path / "wrong.yaml", server.url, **changes))
-    assert text in caught.value.message
+    assert text in str(caught.value)
+    assert "'wrong.yaml', line" in caught.value.message
 
 
 def test_sources_that_are_none(download, tmp_path):
     (tmp_path / "a.yaml").write_text("{")
     (tmp_path / "b.yaml").write_text("")
-    for name, text in (
-        ("a.yaml", "no valid YAML|not valid YAML"),
-        ("b.yaml", "names no data sets"),
-        ("c", "cannot be"),
-    ):
-        with pytest.raises(InputError, match=text):
+    (tmp_path / "d.yaml").write_text("flair-1: 3")
+    mistakes = {"a.yaml": "not valid YAML", "b.yaml": "holds no keys", "c.yaml": "cannot be", "d.yaml": "group of keys"}
+    for name, text in mistakes.items():
+        with pytest.raises(RequestError, match=text):
             download(sources=str(tmp_path / name))
 
 
