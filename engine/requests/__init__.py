@@ -18,7 +18,7 @@ from engine.requests.datasets import DatasetCheckRequest, DatasetDownloadRequest
 from engine.requests.evaluate import BenchmarkRequest, EvaluateRequest
 from engine.requests.ign import FlairDetectRequest, FlairRequest
 from engine.requests.inputs import PrepareInputRequest
-from engine.requests.maps import AreaStatisticsRequest, RemapClassesRequest
+from engine.requests.maps import AreaStatisticsRequest, PolygoniseRequest, RemapClassesRequest
 from engine.requests.models import DiagnosticsRequest, ModelsDownloadRequest, ModelsRequest
 from engine.requests.train import TrainRequest
 
@@ -36,6 +36,7 @@ __all__ = [
     "FlairRequest",
     "ModelsDownloadRequest",
     "ModelsRequest",
+    "PolygoniseRequest",
     "PrepareInputRequest",
     "RemapClassesRequest",
     "Request",
@@ -52,6 +53,7 @@ COMMANDS: dict[str, type[Request]] = {
     "classify": ClassifyRequest,
     "evaluate": EvaluateRequest,
     "benchmark": BenchmarkRequest,
+    "polygonise": PolygoniseRequest,
     "area-statistics": AreaStatisticsRequest,
     "remap-classes": RemapClassesRequest,
     "flair": FlairRequest,

@@ -22,11 +22,15 @@ class PolygoniseRequest(Request):
         "simplified", description="Borders along the pixels, without their steps, or rounded; all stay shared."
     )
     tolerance: float | None = Field(
-        None, gt=0, allow_inf_nan=False, description="Metres that a border may move; default: one pixel."
+        None,
+        gt=0,
+        allow_inf_nan=False,
+        description="Metres that a border may move; default: one and a half pixels.",
     )
     leave_out: Codes | None = Field(None, description="Codes of classes that get no polygons, such as 19.")
     confidence: str | None = Field(None, description="Raster of confidence in per cent, for a mean by polygon.")
     nomenclature: str | None = Field(None, description="Nomenclature of the classes; default: the raster's own.")
+    crs: str | None = Field(None, description="CRS of a raster that carries none, such as EPSG:2154.")
     memory: float | None = Field(
         None, gt=0, allow_inf_nan=False, description="Memory that may be used, in GB; default: what is free."
     )

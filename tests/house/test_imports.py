@@ -16,6 +16,7 @@ ROOMS = {
     "models": {"hub"},
     "data": set(),
     "inference": {"rasters", "models", "data"},
+    "vectors": {"rasters"},
     "evaluation": set(),
     "reports": set(),
     "extraction": {"rasters", "data"},
@@ -30,6 +31,7 @@ ROOMS = {
     "commands": {
         "acquisition",
         "rasters",
+        "vectors",
         "models",
         "data",
         "inference",

@@ -1,0 +1,1 @@
+"""From class rasters to polygons that share their borders."""
