@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.commands.benchmark_output import BENCHMARK, write_benchmark
-from engine.errors import EngineError, OutputError
+from engine.errors import Cancelled, EngineError, OutputError
 from engine.events import Reporter, format_duration
 from engine.inference.device import choose_device
 from engine.rasters.disk import output_error
@@ -57,7 +57,10 @@ def run(request: BenchmarkRequest, reporter: Reporter, cancelled: threading.Even
             reporter=reporter,
             cancelled=cancelled,
         )
-        pairings = contest.run()
+        try:
+            pairings = contest.run()
+        except Cancelled as error:
+            raise Cancelled(error.message, "What is done is kept: the same command goes on from there.") from error
         results = [pairing_values(item, definition) for item in pairings]
         reporter.progress(0.98, "Writing the report")
         paths = write_benchmark(file, definition, contest, pairings, results, time.monotonic() - began)

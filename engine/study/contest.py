@@ -234,6 +234,9 @@ class Contest:
             pairing.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise output_error(pairing.folder, error) from error
+        # The folder is this run's alone: what a killed one was writing is no one's.
+        for left_behind in pairing.folder.glob(f".{STANDING}.*.partial"):
+            left_behind.unlink(missing_ok=True)
         standing.device, standing.device_name = predictor.device, device_name(predictor.device)
         if not standing.parameters:
             standing.parameters = parameters_of(resolved.path)
@@ -264,7 +267,7 @@ class Contest:
 
     def _attempt(self, pairing: Pairing, work: Callable[[], None]) -> None:
         if pairing.error is None:
-            error = self._caught(work)
+            error = self._caught(work, writes=True)
             if error:
                 self._fail(error, [pairing])
 
@@ -274,13 +277,20 @@ class Contest:
                 pairing.error = error
                 self.reporter.warning(f"'{pairing.model.name}' on '{pairing.test.name}' is left out: {error}")
 
-    def _caught(self, work: Callable[[], None]) -> EngineError | None:
-        """Do something, and return why it failed; what concerns the whole study is raised."""
+    def _caught(self, work: Callable[[], None], *, writes: bool = False) -> EngineError | None:
+        """Do something, and return why it failed; what concerns the whole study is raised.
+
+        Args:
+            work: What to do.
+            writes: Whether it writes into the study's folder: without that, nothing of the study can go on.
+        """
         try:
             work()
-        except (Cancelled, OutputError):
+        except Cancelled:
             raise
         except EngineError as error:
+            if writes and isinstance(error, OutputError):
+                raise
             # There are no options on a command line to be named here, but keys of a study.
             return EngineError(error.kind, error.message.replace("--", ""), error.hint.replace("--", ""))
         except MemoryError:

@@ -246,8 +246,9 @@ def test_cancelling_keeps_what_is_done(run, monkeypatch, tmp_path):
         return original(self, images)
 
     monkeypatch.setattr(Reads, "predict", predict)
-    with pytest.raises(Cancelled):
+    with pytest.raises(Cancelled, match="Cancelled") as caught:
         run(cancelled=stop)
+    assert "goes on from there" in caught.value.hint
     assert not (tmp_path / "ours" / "report.html").exists()
     done = Reads.asked - asked
     assert run()["models"] == whole["models"]
@@ -349,3 +350,27 @@ def test_two_runs_at_once(run, tmp_path):
             run()
     finally:
         lock.release()
+
+
+def test_a_full_disk_ends_the_study(run, monkeypatch):
+    def full(self, path):
+        raise OutputError("The disk is full.")
+
+    monkeypatch.setattr("engine.study.standing.Standing.save", full)
+    with pytest.raises(OutputError, match="The disk is full"):
+        run()
+
+
+def test_a_cache_that_cannot_be_written_concerns_one_model(run, monkeypatch):
+    from engine.study import contest
+
+    original = contest.load_predictor
+
+    def load(model, *rest, **options):
+        if model.manifest.name == "poor":
+            raise OutputError("The cache cannot be written.")
+        return original(model, *rest, **options)
+
+    monkeypatch.setattr(contest, "load_predictor", load)
+    result = run()
+    assert [row["error"] for row in result["models"]] == [None, None, *["The cache cannot be written."] * 2]
