@@ -41,6 +41,7 @@ def run_engine(
     feedback: QgsProcessingFeedback,
     progress: Optional[Progress] = None,
     labels: Optional[Dict[str, str]] = None,
+    variables: Optional[Dict[str, str]] = None,
 ) -> Dict[str, Any]:
     """Run a command of the engine and return the values of its result.
 
@@ -51,6 +52,7 @@ def run_engine(
         feedback: Where progress and messages are shown, and where cancelling is asked.
         progress: Part of the progress bar to use; default: all of it.
         labels: What the dialog calls the options, by name; used in the engine's messages.
+        variables: Environment variables that the engine sees besides those of QGIS.
 
     Raises:
         QgsProcessingException: The engine could not be started, failed, was killed or was cancelled.
@@ -60,7 +62,7 @@ def run_engine(
     folder = Path(tempfile.mkdtemp(prefix="flair_"))
     try:
         with (folder / "stderr.log").open("w+b") as errors:
-            return _run(python, command, options, feedback, progress, folder, errors, labels or {})
+            return _run(python, command, options, feedback, progress, folder, errors, labels or {}, variables or {})
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -74,9 +76,10 @@ def _run(
     folder: Path,
     errors: IO[bytes],
     labels: Dict[str, str],
+    variables: Dict[str, str],
 ) -> Dict[str, Any]:
     # models, weights and data sets are fetched by the engine itself
-    environment = {**scrubbed_environment(), **proxy_variables()}
+    environment = {**scrubbed_environment(), **proxy_variables(), **variables}
     environment["PYTHONPATH"] = str(plugin_root())
     work = folder / "empty"
     work.mkdir()

@@ -9,6 +9,7 @@ from qgis.PyQt.QtGui import QIcon
 
 from .algorithms.apply_style import ApplyStyleAlgorithm
 from .algorithms.area_statistics import AreaStatisticsAlgorithm
+from .algorithms.benchmark import BenchmarkAlgorithm
 from .algorithms.check_dataset import CheckDatasetAlgorithm
 from .algorithms.classify import ClassifyAlgorithm
 from .algorithms.diagnostics import DiagnosticsAlgorithm
@@ -67,6 +68,7 @@ class FlairProvider(QgsProcessingProvider):
             TrainAlgorithm,
             ClassifyAlgorithm,
             EvaluateAlgorithm,
+            BenchmarkAlgorithm,
             ApplyStyleAlgorithm,
             RemapClassesAlgorithm,
             AreaStatisticsAlgorithm,

@@ -225,13 +225,14 @@ class FlairAlgorithm(QgsProcessingAlgorithm):
         options: Dict[str, Any],
         feedback: QgsProcessingFeedback,
         progress: Optional[Progress] = None,
+        variables: Optional[Dict[str, str]] = None,
     ) -> Dict[str, Any]:
         """Run a command of the engine; see `engine_process.run_engine`."""
         engine, problem = find_engine()
         if engine is None:
             raise failure(problem)
         labels = {item.name().lower(): item.description() for item in self.parameterDefinitions()}
-        return run_engine(engine.path, command, options, feedback, progress, labels)
+        return run_engine(engine.path, command, options, feedback, progress, labels, variables)
 
     def given(self, parameters: Dict[str, Any], name: str) -> bool:
         """Whether a person set an optional parameter."""

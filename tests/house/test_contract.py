@@ -61,6 +61,12 @@ CONTRACTS = {
         frozenset({"labels_raster"}),
         frozenset({"area_layer", "label_layer", "crs", "resume"}),
     ),
+    "benchmark": Contract(
+        "benchmark",
+        frozenset({"report", "results", "table2", "table3", "failed", "seconds"}),
+        frozenset({"study_name", "data_folder", "weights_folder"}),
+        frozenset(),
+    ),
     "evaluate": Contract(
         "evaluate",
         frozenset({"miou", "overall_accuracy", "kappa", "fscore", "pixels", "seconds"})
@@ -92,6 +98,7 @@ NEEDED = {
     "remap-classes": {"input": "i.tif", "output": "o.tif"},
     "dataset-check": {"folder": "d"},
     "classify": {"model": "m.safetensors", "input": "i.tif", "output": "o.tif"},
+    "benchmark": {"study": "s.yaml"},
     "evaluate": {"model": "m.safetensors", "data": "d", "output": "o"},
     "train": {"data": "d", "output": "o.safetensors"},
 }
@@ -143,6 +150,7 @@ def test_what_stands_in_a_dialog_alone_does(command):
     [
         ("classify", "device", "DEVICES"),
         ("classify", "precision", "PRECISIONS"),
+        ("benchmark", "device", "DEVICES"),
         ("evaluate", "device", "DEVICES"),
         ("evaluate", "definition", "DEFINITIONS"),
         ("evaluate", "split", "SPLITS"),

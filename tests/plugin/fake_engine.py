@@ -133,6 +133,25 @@ def evaluate(options):
     }
 
 
+def benchmark(options):
+    folder = Path(options["output"])
+    folder.mkdir(exist_ok=True)
+    names = {"report": "report.html", "results": "results.json", "table2": "table2.csv", "table3": "table3.csv"}
+    for name in names.values():
+        (folder / name).write_text(f"fake {name}", encoding="utf-8")
+    send("warning", text="'second' on 't' is left out: There is no model file.")
+    return {
+        "output": str(folder),
+        **{key: str(folder / name) for key, name in names.items()},
+        "models": [
+            {"name": "first", "test": "t", "miou": 0.5, "error": None},
+            {"name": "second", "test": "t", "miou": None, "error": "There is no model file."},
+        ],
+        "failed": [{"name": "second", "test": "t", "error": "There is no model file."}],
+        "seconds": 2.5,
+    }
+
+
 def prepare_input(options):
     from osgeo import gdal
 
@@ -184,6 +203,7 @@ def dataset_check(options):
 
 
 COMMANDS = {
+    "benchmark": benchmark,
     "classify": classify,
     "extract-patches": extract_patches,
     "train": train,
