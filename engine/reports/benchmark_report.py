@@ -82,14 +82,29 @@ class BenchmarkReport:
     @property
     def notes(self) -> list[str]:
         """What failed, and what a reader has to know."""
-        left_out: dict[tuple[str, str], list[str]] = {}
+        left_out: dict[str, list[tuple[str, str]]] = {}
         for item in self.results:
             if item["error"]:
-                left_out.setdefault((item["model"], item["error"]), []).append(item["test"])
-        found = [f"{name} on {' and '.join(tests)} is left out: {error}" for (name, error), tests in left_out.items()]
+                left_out.setdefault(item["error"], []).append((item["model"], item["test"]))
+        found = [
+            f"{_pairs(pairs)} {'are' if len(pairs) > 1 else 'is'} left out: {error}"
+            for error, pairs in left_out.items()
+        ]
         for item in self.results:
             found += [f"{item['model']} on {item['test']}: {note}" for note in item.get("notes", ())]
         return found
+
+
+def _pairs(pairs: Sequence[tuple[str, str]]) -> str:
+    """Return models and tests in words, without naming one again for each of the other."""
+    models, tests = list(dict.fromkeys(one for one, _ in pairs)), list(dict.fromkeys(other for _, other in pairs))
+    if len(models) * len(tests) == len(pairs):
+        return f"{_joined(models)} on {_joined(tests)}"
+    return _joined([f"{model} on {test}" for model, test in pairs])
+
+
+def _joined(names: Sequence[str]) -> str:
+    return " and ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)
 
 
 def render(report: BenchmarkReport) -> str:

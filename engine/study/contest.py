@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -272,10 +272,13 @@ class Contest:
                 self._fail(error, [pairing])
 
     def _fail(self, error: EngineError, pairings: list[Pairing]) -> None:
-        for pairing in pairings:
-            if pairing.error is None:
-                pairing.error = error
-                self.reporter.warning(f"'{pairing.model.name}' on '{pairing.test.name}' is left out: {error}")
+        failed = [item for item in pairings if item.error is None]
+        for item in failed:
+            item.error = error
+        if failed:
+            models, tests = ({item.model.name: 0 for item in failed}, {item.test.name: 0 for item in failed})
+            are = "are" if len(failed) > 1 else "is"
+            self.reporter.warning(f"{_quoted(models)} on {_quoted(tests)} {are} left out: {error}")
 
     def _caught(self, work: Callable[[], None], *, writes: bool = False) -> EngineError | None:
         """Do something, and return why it failed; what concerns the whole study is raised.
@@ -300,6 +303,10 @@ class Contest:
             first = (str(error).strip().splitlines() or [""])[0][:200]
             return EngineError("internal", f"Unexpected: {type(error).__name__}: {first}")
         return None
+
+
+def _quoted(names: Iterable[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names)
 
 
 def _patches(pairing: Pairing) -> int:

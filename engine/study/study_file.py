@@ -15,7 +15,7 @@ from engine.errors import RequestError
 from engine.models.catalogue import load_catalogue
 from engine.models.recognise import CHECKPOINT_SUFFIXES
 from engine.resources import RESOURCES
-from engine.yaml_file import YamlFile, read_yaml
+from engine.yaml_file import Place, YamlFile, read_yaml
 
 STUDIES = RESOURCES / "studies"
 MOST_SAMPLES = 12
@@ -130,11 +130,12 @@ def read_study(text: str) -> StudyFile:
     file = read_yaml(path, hint="Check the path.", wanted="a study, which names models and tests")
     study = file.checked(Study)
     _check_names(file, study)
-    problems: list[str] = []
-    values = _with_paths(file, study, problems)
-    if problems:
+    unset: dict[str, list[Place]] = {}
+    values = _with_paths(file, study, unset)
+    if unset:
         raise RequestError(
-            " ".join(problems), "Set it, such as `export NAME=/path`, or write the path into a copy of the study."
+            " ".join(_unset(file, name, places) for name, places in unset.items()),
+            f"Set it, such as `export {next(iter(unset))}=/path`, or write the path into a copy of the study.",
         )
     return StudyFile(path, Study.model_validate(values), bundled)
 
@@ -169,7 +170,7 @@ def _check_names(file: YamlFile, study: Study) -> None:
             seen[folder] = name
 
 
-def _with_paths(file: YamlFile, study: Study, problems: list[str]) -> dict[str, Any]:
+def _with_paths(file: YamlFile, study: Study, unset: dict[str, list[Place]]) -> dict[str, Any]:
     values = study.model_dump()
     for group, keys in (("models", ("model", "weights")), ("tests", ("data", "root"))):
         for index, item in enumerate(values[group]):
@@ -177,11 +178,11 @@ def _with_paths(file: YamlFile, study: Study, problems: list[str]) -> dict[str, 
                 text = item[key]
                 if text is None or (key == "model" and _is_name(text)):
                     continue
-                item[key] = _expanded(file, (group, index, key), text, problems)
+                item[key] = _expanded(file, (group, index, key), text, unset)
     for index, item in enumerate(values["tests"]):
         # A short list of pairs stays as it is; a file of them is a path.
         if item["classes"] and item["classes"].lower().endswith(_SUFFIXES):
-            item["classes"] = _expanded(file, ("tests", index, "classes"), item["classes"], problems)
+            item["classes"] = _expanded(file, ("tests", index, "classes"), item["classes"], unset)
     return values
 
 
@@ -191,13 +192,18 @@ def _is_name(model: str) -> bool:
     return len(path.parts) == 1 and path.suffix not in CHECKPOINT_SUFFIXES and "$" not in model and "~" not in model
 
 
-def _expanded(file: YamlFile, place: tuple[str | int, ...], text: str, problems: list[str]) -> str:
-    """Return an absolute path; what is missing in the environment is added to the problems."""
+def _unset(file: YamlFile, name: str, places: list[Place]) -> str:
+    more = f", needed {len(places)} times from here on" if len(places) > 1 else ""
+    return f"{file.where(*places[0])}: '{places[0][-1]}': the environment variable {name} is not set{more}."
+
+
+def _expanded(file: YamlFile, place: Place, text: str, unset: dict[str, list[Place]]) -> str:
+    """Return an absolute path; what is missing in the environment is added with its place."""
 
     def value(found: re.Match[str]) -> str:
         name = found[1] or found[2]
         if not os.environ.get(name):
-            problems.append(f"{file.where(*place)}: '{place[-1]}': the environment variable {name} is not set.")
+            unset.setdefault(name, []).append(place)
         return os.environ.get(name, "")
 
     return str(file.path.parent / Path(_VARIABLE.sub(value, text)).expanduser())

@@ -104,6 +104,9 @@ def test_names_of_studies(monkeypatch, tmp_path):
     ]
     assert all(item.published_as == item.model for item in found.study.models)
     assert found.study.tests[0].data == "/d/flair-1-paths-test.csv"
+    monkeypatch.delenv("FLAIR_WEIGHTS")
+    with pytest.raises(RequestError, match="FLAIR_WEIGHTS is not set, needed 5 times from here on"):
+        read_study("flair-table2")
     with pytest.raises(RequestError, match="Did you mean 'flair-table2'"):
         read_study("flair-table-2")
     with pytest.raises(RequestError, match="does not exist"):
