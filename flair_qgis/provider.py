@@ -17,6 +17,7 @@ from .algorithms.download_dataset import DownloadDatasetAlgorithm
 from .algorithms.download_model import DownloadModelAlgorithm
 from .algorithms.evaluate import EvaluateAlgorithm
 from .algorithms.extract_patches import ExtractPatchesAlgorithm
+from .algorithms.polygonise import PolygoniseAlgorithm
 from .algorithms.prepare_input import PrepareInputAlgorithm
 from .algorithms.remap_classes import RemapClassesAlgorithm
 from .algorithms.setup_engine import SetupEngineAlgorithm
@@ -71,6 +72,7 @@ class FlairProvider(QgsProcessingProvider):
             BenchmarkAlgorithm,
             ApplyStyleAlgorithm,
             RemapClassesAlgorithm,
+            PolygoniseAlgorithm,
             AreaStatisticsAlgorithm,
             SetupEngineAlgorithm,
             DiagnosticsAlgorithm,
@@ -83,6 +85,9 @@ class FlairProvider(QgsProcessingProvider):
 
     def defaultRasterFileExtension(self) -> str:
         return "tif"
+
+    def supportedOutputVectorLayerExtensions(self) -> List[str]:
+        return ["gpkg"]
 
     def supportsNonFileBasedOutput(self) -> bool:
         return False

@@ -81,6 +81,7 @@ CONTRACTS = {
         # what a layer of QGIS tells by itself
         frozenset({"area_layer", "crs"}),
     ),
+    "polygonise": Contract("polygonise", frozenset({"polygons", "seconds"}), frozenset(), frozenset({"layer", "crs"})),
     "remap-classes": Contract("remap_classes", frozenset({"pixels", "seconds"}), frozenset({"table"}), frozenset()),
     "train": Contract(
         "train",
@@ -95,6 +96,7 @@ CONTRACTS = {
 # All that a request needs, to try one choice of another option.
 NEEDED = {
     "prepare-input": {"rgb": "i.tif", "output": "o.tif"},
+    "polygonise": {"input": "i.tif", "output": "o.gpkg"},
     "remap-classes": {"input": "i.tif", "output": "o.tif"},
     "dataset-check": {"folder": "d"},
     "classify": {"model": "m.safetensors", "input": "i.tif", "output": "o.tif"},
@@ -155,6 +157,7 @@ def test_what_stands_in_a_dialog_alone_does(command):
         ("evaluate", "definition", "DEFINITIONS"),
         ("evaluate", "split", "SPLITS"),
         ("train", "device", "DEVICES"),
+        ("polygonise", "outline", "OUTLINES"),
         ("remap-classes", "mapping", "MAPPINGS"),
         ("train", "preset", "PRESETS"),
         ("train", "freeze", "FREEZES"),

@@ -36,11 +36,35 @@ def area_statistics(options):
     }
 
 
+def polygonise(options):
+    from osgeo import ogr, osr
+
+    output = Path(options["output"])
+    reference = osr.SpatialReference()
+    reference.ImportFromEPSG(2154)
+    dataset = ogr.GetDriverByName("GPKG").CreateDataSource(str(output))
+    layer = dataset.CreateLayer(output.stem, reference, ogr.wkbPolygon)
+    layer.CreateField(ogr.FieldDefn("code", ogr.OFTInteger))
+    feature = ogr.Feature(layer.GetLayerDefn())
+    feature["code"] = 5
+    feature.SetGeometry(ogr.CreateGeometryFromWkt("POLYGON ((0 0, 0 1, 1 1, 0 0))"))
+    layer.CreateFeature(feature)
+    del feature, layer, dataset
+    return {
+        "output": str(output),
+        "style": str(output.with_suffix(".qml")),
+        "polygons": 1,
+        "classes": [{"code": code, "name": name, "color": color} for code, name, color in CLASSES],
+        "seconds": 0.5,
+    }
+
+
 def remap_classes(options):
     return {**write_map({**options, "input": [options["input"]]}), "classes": []}
 
 
 COMMANDS = {
+    "polygonise": polygonise,
     "remap-classes": remap_classes,
     "area-statistics": area_statistics,
 }
