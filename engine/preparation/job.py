@@ -106,8 +106,7 @@ class Job:
     @property
     def infrared_numbers(self) -> tuple[int, ...]:
         """Band numbers of near infrared, red, green, or of infrared alone."""
-        source = self.stack.irc or self.stack.infrared
-        return source.band_numbers if source else ()
+        return self.stack.infrared.band_numbers if self.stack.infrared else ()
 
     def with_stretches(self, stretches: dict[str, Stretch]) -> Job:
         """Return the job with the conversions to 8 bits."""
@@ -151,8 +150,8 @@ def prepare(request: PrepareInputRequest, reporter: Reporter) -> Job:
     _check_outputs_are_no_inputs(files, output, report)
     image = open_image(files["rgb"], request.bands, request.crs, request.nodata, reporter)
     target = Target.of(image, request.ground_sampling_distance, request.extent)
-    infrared, irc = _open_infrared(request, files, image, reporter)
-    stack = Stack(target, image, infrared, irc)
+    infrared = _open_infrared(request, files, image, reporter)
+    stack = Stack(target, image, infrared)
     heights, units = _open_heights(request, files, stack, reporter)
     stack = replace(stack, heights=heights)
     job = Job(request, output, report, stack, units, _facts(files, stack, units), _gaps(files, stack))
@@ -184,15 +183,12 @@ def _check_outputs_are_no_inputs(files: dict[str, list[str]], output: Path, repo
 
 def _open_infrared(
     request: PrepareInputRequest, files: dict[str, list[str]], image: RasterSource, reporter: Reporter
-) -> tuple[RasterSource | None, RasterSource | None]:
+) -> RasterSource | None:
     option = next((name for name in ("irc", "nir") if name in files), None)
     if option is None:
-        return None, None
+        return None
     bands = infrared_bands(files[option][0], request.infrared_band, option, reporter)
-    alone = {"infrared": bands["infrared"]}
-    infrared = open_beside(files[option], option, alone, request.crs, image, reporter)
-    irc = open_beside(files[option], option, bands, request.crs, image, reporter) if option == "irc" else None
-    return infrared, irc
+    return open_beside(files[option], option, bands, request.crs, image, reporter)
 
 
 def _open_heights(

@@ -25,7 +25,7 @@ from engine.rasters.parallel import each
 from engine.rasters.windows import PixelWindow
 
 SIDE = 256
-MOST_WINDOWS = 48
+MOST_WINDOWS = 32
 # Enough for a correlation to two digits; more would only take memory.
 _MOST_COMPARED = 400_000
 
@@ -36,14 +36,12 @@ class Samples:
 
     Args:
         colours: Red, green, blue, shape (3, pixels).
-        infrared: Near infrared of the same pixels, shape (pixels,); or None.
-        irc: Near infrared, red, green of the same pixels, shape (3, pixels); or None.
+        infrared: Near infrared, or near infrared, red, green, of the same pixels, shape (1 or 3, pixels); or None.
         metres: Heights above ground where there is one, shape (heights,); or None.
     """
 
     colours: npt.NDArray[Any]
     infrared: npt.NDArray[Any] | None
-    irc: npt.NDArray[Any] | None
     metres: npt.NDArray[np.float64] | None
 
     def stretches(
@@ -57,7 +55,7 @@ class Samples:
         if stack.image.dtype != "uint8":
             wide.update(zip(COLOURS, self.colours, strict=True))
         if stack.infrared and stack.infrared.dtype != "uint8" and self.infrared is not None:
-            wide["infrared"] = self.infrared
+            wide["infrared"] = self.infrared[0]
         return measure_stretch(wide, percentiles, value_range)
 
     def check_infrared(self, numbers: tuple[int, ...]) -> OrderCheck | None:
@@ -68,12 +66,12 @@ class Samples:
         """
         step = max(1, self.colours.shape[1] // _MOST_COMPARED)
         colours = self.colours[:, ::step]
-        if self.irc is not None:
-            return check_order(colours, self.irc[:, ::step], numbers)
-        if self.infrared is not None:
-            findings = tuple(check_infrared_alone(colours, self.infrared[::step]))
-            return OrderCheck(float("nan"), float("nan"), findings)
-        return None
+        if self.infrared is None:
+            return None
+        if len(self.infrared) > 1:
+            return check_order(colours, self.infrared[:, ::step], numbers)
+        findings = tuple(check_infrared_alone(colours, self.infrared[0, ::step]))
+        return OrderCheck(float("nan"), float("nan"), findings)
 
     def check_heights(self, *, difference: bool, unit_told: bool) -> list[Finding]:
         """Return findings on the heights; see `engine.preparation.checks.check_heights`."""
@@ -91,15 +89,13 @@ def take_samples(stack: Stack, progress: Callable[[float], None], cancelled: thr
     """
 
     def look(window: PixelWindow) -> tuple[npt.NDArray[Any], ...] | None:
-        reader = readers.get()
-        raw = reader.read(window)
+        raw = readers.get().read(window, all_infrared=True)
         if raw is None:
             return None
         valid = raw.valid if raw.infrared_valid is None else raw.valid & raw.infrared_valid
-        irc = reader.read_irc(window)
         metres = raw.heights.metres[valid & raw.heights.known] if raw.heights else np.empty(0)
-        infrared = raw.infrared[valid] if raw.infrared is not None else np.empty(0)
-        return raw.colours[:, valid], infrared, irc[:, valid] if irc is not None else np.empty((3, 0)), metres
+        infrared = raw.infrared[:, valid] if raw.infrared is not None else np.empty((1, 0))
+        return raw.colours[:, valid], infrared, metres
 
     windows = sample_windows(stack, SIDE, MOST_WINDOWS)
     found = []
@@ -113,10 +109,9 @@ def take_samples(stack: Stack, progress: Callable[[float], None], cancelled: thr
             "No pixel of the orthophoto that was looked at holds data" + (" and infrared." if stack.infrared else "."),
             "Check the nodata value, the extent, and that the inputs show the same place.",
         )
-    colours, infrared, irc, metres = (np.concatenate(parts, axis=-1) for parts in zip(*found, strict=True))
+    colours, infrared, metres = (np.concatenate(parts, axis=-1) for parts in zip(*found, strict=True))
     return Samples(
         colours,
         infrared if stack.infrared else None,
-        irc if stack.irc else None,
         metres if stack.heights else None,
     )

@@ -31,8 +31,8 @@ class Stack:
     Args:
         target: The grid to write.
         image: The orthophoto: red, green, blue.
-        infrared: Near infrared: one band; or None.
-        irc: The same image's near infrared, red, green, to check their order; or None.
+        infrared: Near infrared alone, or a colour-infrared image: near infrared, red, green. All its bands are read,
+            since dark water may be 0 in infrared where a nodata of 0 means black in all; or None.
         heights: Surface and terrain, or height above ground alone; empty for none.
         stretches: How bands of more than 8 bits become 8 bits, by name.
     """
@@ -40,7 +40,6 @@ class Stack:
     target: Target
     image: RasterSource
     infrared: RasterSource | None = None
-    irc: RasterSource | None = None
     heights: tuple[HeightModel, ...] = ()
     stretches: Mapping[str, Stretch] = field(default_factory=dict)
 
@@ -61,7 +60,8 @@ class RawPixels:
     Args:
         colours: Red, green, blue in the orthophoto's type, shape (3, height, width).
         valid: Where the orthophoto holds data.
-        infrared: Near infrared, or None.
+        infrared: Near infrared, and where asked for the other bands of a colour-infrared image, shape (1 or 3, height,
+            width); or None.
         infrared_valid: Where it holds data, or None.
         heights: Height above ground, or None.
     """
@@ -96,7 +96,6 @@ class StackReader:
         self._files = ExitStack()
         self._image = self._open(stack.image)
         self._infrared = self._open(stack.infrared) if stack.infrared else None
-        self._irc: RasterReader | None = None
         self._heights = [self._open(model.source) for model in stack.heights]
 
     def __enter__(self) -> StackReader:
@@ -108,8 +107,12 @@ class StackReader:
     def _open(self, source: RasterSource) -> RasterReader:
         return self._files.enter_context(source.reader())
 
-    def read(self, window: PixelWindow) -> RawPixels | None:
+    def read(self, window: PixelWindow, *, all_infrared: bool = False) -> RawPixels | None:
         """Return the inputs in a window of the output; None where the orthophoto holds nothing.
+
+        Args:
+            window: Window of the output.
+            all_infrared: Whether all bands of a colour-infrared image are wanted.
 
         Raises:
             InputError: A file cannot be read there.
@@ -118,26 +121,13 @@ class StackReader:
         colours, valid = self._image.read_scaled(stack.target.scaled_window(window), stack.target.scaled)
         if not valid.any():
             return None
-        infrared = infrared_valid = None
-        if stack.infrared and self._infrared:
-            bands, infrared_valid = read_aligned(
-                self._infrared, stack.infrared, stack.alignment(stack.infrared), window
-            )
-            infrared = bands[0]
-        return RawPixels(colours, valid, infrared, infrared_valid, self._read_heights(window))
-
-    def read_irc(self, window: PixelWindow) -> npt.NDArray[Any] | None:
-        """Return near infrared, red, green of the colour-infrared image, shape (3, height, width); None without it.
-
-        Raises:
-            InputError: A file cannot be read there.
-        """
-        irc = self._stack.irc
-        if irc is None:
-            return None
-        if self._irc is None:
-            self._irc = self._open(irc)
-        return read_aligned(self._irc, irc, self._stack.alignment(irc), window)[0]
+        heights = self._read_heights(window)
+        if stack.infrared is None or self._infrared is None:
+            return RawPixels(colours, valid, None, None, heights)
+        wanted = len(stack.infrared.band_numbers) if all_infrared else 1
+        alignment = stack.alignment(stack.infrared)
+        infrared, found = read_aligned(self._infrared, stack.infrared, alignment, window, wanted)
+        return RawPixels(colours, valid, infrared, found, heights)
 
     def _read_heights(self, window: PixelWindow) -> HeightReading | None:
         models = self._stack.heights
@@ -151,9 +141,9 @@ class StackReader:
 
 
 def read_aligned(
-    reader: RasterReader, source: RasterSource, alignment: Alignment, window: PixelWindow
+    reader: RasterReader, source: RasterSource, alignment: Alignment, window: PixelWindow, count: int
 ) -> tuple[npt.NDArray[Any], Mask]:
-    """Return the bands of a source in a window of the grid to write, in its own type.
+    """Return the first bands of a source in a window of the grid to write, in its own type.
 
     Copied where the grids agree, interpolated linearly where the source is coarser, averaged where it is finer; over
     valid pixels only.
@@ -163,17 +153,19 @@ def read_aligned(
         source: The source.
         alignment: How it lies under the grid.
         window: Window of the grid.
+        count: Bands wanted.
 
     Returns:
-        Values, shape (bands, height, width), and validity, shape (height, width).
+        Values, shape (count, height, width), and validity, shape (height, width).
     """
     rows, columns = alignment.taps(window)
     kind = np.dtype(source.dtype)
     if not (rows.inside.any() and columns.inside.any()):
         shape = (window.height, window.width)
-        return np.zeros((len(source.band_numbers), *shape), kind), np.zeros(shape, dtype=np.bool_)
+        return np.zeros((count, *shape), kind), np.zeros(shape, dtype=np.bool_)
     area = window_of(rows, columns)
     values, valid = reader.read(area)
+    values = values[:count]
     if alignment.exact:
         at = np.ix_(rows.indices[:, 0] - area.row, columns.indices[:, 0] - area.column)
         inside = rows.inside[:, None] & columns.inside & valid[at]
@@ -195,7 +187,7 @@ def compose(raw: RawPixels, stretches: Mapping[str, Stretch]) -> Pixels:
     bands = [_to_bytes(band, stretches.get(name)) for name, band in zip(COLOURS, raw.colours, strict=True)]
     flags = np.zeros(valid.shape, dtype=np.uint8)
     if raw.infrared is not None:
-        bands.append(_to_bytes(raw.infrared, stretches.get("infrared")))
+        bands.append(_to_bytes(raw.infrared[0], stretches.get("infrared")))
     if raw.heights is not None:
         bands.append(raw.heights.elevation())
         flags = raw.heights.flags()

@@ -278,3 +278,14 @@ def test_jpeg_2000(make, scene, tmp_path):
     assert result["sources"][0]["years"] == [2020]
     # the infrared image's name says 2021
     assert any("2021" in text for text in result["warnings"])
+
+
+def test_dark_water_in_infrared_is_data(make, scene, tmp_path):
+    irc = scene["pixels"][[3, 0, 1]].copy()
+    irc[0, 50:90, 50:90] = 0
+    irc[:, 200:220, 200:220] = 0
+    path = tiny.write(tmp_path / "irc.tif", irc, transform=scene["transform"], nodata=0)
+    image, valid, _ = read(make(rgb=scene["rgb"], irc=path)["output"])
+    assert (image[3, 50:90, 50:90] == 0).all()
+    assert valid[50:90, 50:90].all()
+    assert not valid[200:220, 200:220].any()
