@@ -95,6 +95,18 @@ class BenchmarkReport:
         return found
 
 
+def _sides(published: object, reproduced: object, figure: str) -> list[tuple[str, str]]:
+    """Return the columns of a figure by class, with their headings; those that would be empty are left out."""
+    sides = [("ours", "ours")]
+    if published:
+        sides.insert(0, ("published", "published"))
+        if reproduced and figure == "iou":
+            sides.insert(1, ("reproduced", "reproduced"))
+        if figure == "iou":
+            sides.append(("difference", "points"))
+    return sides
+
+
 def _pairs(pairs: Sequence[tuple[str, str]]) -> str:
     """Return models and tests in words, without naming one again for each of the other."""
     models, tests = list(dict.fromkeys(one for one, _ in pairs)), list(dict.fromkeys(other for _, other in pairs))
@@ -122,6 +134,7 @@ def render(report: BenchmarkReport) -> str:
         groups=[(test, [item for item in done if item["test"] == test]) for test in tests],
         miou_bar=_miou_bar,
         points=points,
+        sides=_sides,
         plain=plain,
         megabytes=_megabytes,
         sentence_of_largest=_largest,

@@ -182,13 +182,15 @@ def _distance(model: ResolvedModel, test: LabelledSet) -> Check:
         except InputError:
             pass  # what the data set says of itself is left
     if found is None:
-        return Check(name, "cannot be told", f"The patches carry no CRS; the model is made for {wanted:g} m.")
+        return Check(name, "cannot be told", f"The patches carry no CRS; the model is made for {wanted:.3g} m.")
     if abs(found / wanted - 1) <= _SAME_DISTANCE:
-        return Check(name, "same", f"A pixel of the patches measures {found:.3g} m, as the model wants ({wanted:g} m).")
+        return Check(
+            name, "same", f"A pixel of the patches measures {found:.3g} m, as the model wants ({wanted:.3g} m)."
+        )
     return Check(
         name,
         "differs",
-        f"A pixel of the patches measures {found:.3g} m, but the model is made for {wanted:g} m: things look "
+        f"A pixel of the patches measures {found:.3g} m, but the model is made for {wanted:.3g} m: things look "
         f"{wanted / found:.2g} times as large as it learnt them.",
     )
 

@@ -111,10 +111,14 @@ def _sentence(item: Against) -> str:
         if theirs is not None and gap is not None:
             ours = 100 * getattr(item.ours, name)
             return (
-                f"{title[:1].upper()}{title[1:]} {ours:.2f} % here, {theirs:.2f} % by {item.result.source} on "
+                f"{title[:1].upper()}{title[1:]} {ours:.2f} % here, {theirs:.2f} % by {_source(item)} on "
                 f"{_data(item)}: {gap:+.2f} points."
             )
-    return f"{item.result.source} gives no averages to compare with."
+    return f"No averages to compare with are given by {_source(item)}."
+
+
+def _source(item: Against) -> str:
+    return "the model's card" if item.result.source == "card" else f"'{item.result.source}'"
 
 
 def _data(item: Against) -> str:
