@@ -8,7 +8,7 @@ from pathlib import Path
 from engine.nomenclature import Nomenclature
 from engine.rasters.cog import Cancel, Progress, write_cog
 from engine.rasters.staged_output import StagedOutput
-from engine.rasters.style import class_aux_xml, class_qml, color_lines
+from engine.rasters.style import Legend, class_aux_xml, class_qml, color_lines
 from engine.rasters.tile_store import CLASSES, TileStore
 from engine.rasters.virtual_raster import Dressing
 
@@ -58,7 +58,7 @@ def write_class_raster(
         staged.commit([*names, output.name], stale=stale_companions(output.name))
 
 
-def class_dressing(nomenclature: Nomenclature, tags: Mapping[str, str]) -> Dressing:
+def class_dressing(nomenclature: Legend, tags: Mapping[str, str]) -> Dressing:
     """Return what a file of class codes carries besides its pixels."""
     return Dressing(
         tags={"TIFFTAG_SOFTWARE": SOFTWARE, **tags},
@@ -68,7 +68,7 @@ def class_dressing(nomenclature: Nomenclature, tags: Mapping[str, str]) -> Dress
     )
 
 
-def write_companions(staged: StagedOutput, name: str, nomenclature: Nomenclature) -> list[str]:
+def write_companions(staged: StagedOutput, name: str, nomenclature: Legend) -> list[str]:
     """Stage the `.aux.xml` and `.qml` of a class raster and return their names; `name` may hold a folder.
 
     Raises:

@@ -10,8 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from html import escape
+from typing import Protocol
 
-from engine.nomenclature import NODATA, LandCoverClass, Nomenclature
+from engine.nomenclature import NODATA, LandCoverClass
 
 # GDAL's numbers: GDALRATFieldType and GDALRATFieldUsage.
 _INTEGER, _STRING = 0, 2
@@ -24,12 +25,28 @@ _VIRIDIS = ("#440154", "#3b528b", "#21918c", "#5ec962", "#fde725")
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
+class Legend(Protocol):
+    """What a palette needs to know; a nomenclature is one."""
+
+    @property
+    def classes(self) -> tuple[LandCoverClass, ...]:
+        """All classes."""
+
+    @property
+    def enabled(self) -> tuple[LandCoverClass, ...]:
+        """Those that are shown."""
+
+    @property
+    def codes(self) -> tuple[int, ...]:
+        """Codes of all classes."""
+
+
 def xml_text(text: str) -> str:
     """Return text as XML holds it, in an element or a quoted attribute."""
     return escape(_NOT_XML.sub("", text), quote=True)
 
 
-def color_table(nomenclature: Nomenclature) -> list[tuple[int, int, int, int]]:
+def color_table(nomenclature: Legend) -> list[tuple[int, int, int, int]]:
     """Return red, green, blue and alpha by code, from 0 (nodata, transparent) to the highest code.
 
     Classes that cannot win have an entry too, since codes must stay positions; all
@@ -41,13 +58,13 @@ def color_table(nomenclature: Nomenclature) -> list[tuple[int, int, int, int]]:
     return table
 
 
-def category_names(nomenclature: Nomenclature) -> list[str]:
+def category_names(nomenclature: Legend) -> list[str]:
     """Return the names of the enabled classes by code, from 0; empty where a code has none."""
     enabled = {item.code: item.title for item in nomenclature.enabled}
     return [enabled.get(code, "") for code in range(max(enabled) + 1)]
 
 
-def class_qml(nomenclature: Nomenclature) -> str:
+def class_qml(nomenclature: Legend) -> str:
     """Return a QGIS style: a paletted renderer with exactly the enabled classes, by code."""
     entries = "".join(
         f'        <paletteEntry value="{item.code}" label="{xml_text(item.title)}" color="{item.color}" alpha="255"/>\n'
@@ -82,7 +99,7 @@ def percent_qml(band: int = 1) -> str:
     )
 
 
-def class_aux_xml(nomenclature: Nomenclature) -> str:
+def class_aux_xml(nomenclature: Legend) -> str:
     """Return GDAL's `.aux.xml` of a class raster: category names and attribute table, no statistics."""
     fields = (
         ("Value", _INTEGER, _VALUE),
@@ -105,13 +122,13 @@ def class_aux_xml(nomenclature: Nomenclature) -> str:
     return "\n".join(lines) + "\n"
 
 
-def category_lines(nomenclature: Nomenclature, indent: str) -> list[str]:
+def category_lines(nomenclature: Legend, indent: str) -> list[str]:
     """Return the lines of GDAL's `<CategoryNames>`, the same in `.aux.xml` and in a VRT."""
     names = [f"{indent}  <Category>{xml_text(name)}</Category>" for name in category_names(nomenclature)]
     return [f"{indent}<CategoryNames>", *names, f"{indent}</CategoryNames>"]
 
 
-def color_lines(nomenclature: Nomenclature, indent: str) -> list[str]:
+def color_lines(nomenclature: Legend, indent: str) -> list[str]:
     """Return the lines of a VRT's `<ColorTable>`."""
     entries = [
         f'{indent}  <Entry c1="{red}" c2="{green}" c3="{blue}" c4="{alpha}"/>'
@@ -120,7 +137,7 @@ def color_lines(nomenclature: Nomenclature, indent: str) -> list[str]:
     return [f"{indent}<ColorTable>", *entries, f"{indent}</ColorTable>"]
 
 
-def _by_code(nomenclature: Nomenclature) -> list[LandCoverClass]:
+def _by_code(nomenclature: Legend) -> list[LandCoverClass]:
     return sorted((item for item in nomenclature.enabled if item.code != NODATA), key=lambda item: item.code)
 
 

@@ -18,7 +18,7 @@ from engine.requests.datasets import DatasetCheckRequest, DatasetDownloadRequest
 from engine.requests.evaluate import BenchmarkRequest, EvaluateRequest
 from engine.requests.ign import FlairDetectRequest, FlairRequest
 from engine.requests.inputs import PrepareInputRequest
-from engine.requests.maps import AreaStatisticsRequest, PolygoniseRequest, RemapClassesRequest
+from engine.requests.maps import AreaStatisticsRequest, ChangeRequest, PolygoniseRequest, RemapClassesRequest
 from engine.requests.models import DiagnosticsRequest, ModelsDownloadRequest, ModelsRequest
 from engine.requests.train import TrainRequest
 
@@ -26,6 +26,7 @@ __all__ = [
     "COMMANDS",
     "AreaStatisticsRequest",
     "BenchmarkRequest",
+    "ChangeRequest",
     "ClassifyRequest",
     "DatasetCheckRequest",
     "DatasetDownloadRequest",
@@ -56,6 +57,7 @@ COMMANDS: dict[str, type[Request]] = {
     "polygonise": PolygoniseRequest,
     "area-statistics": AreaStatisticsRequest,
     "remap-classes": RemapClassesRequest,
+    "change": ChangeRequest,
     "flair": FlairRequest,
     "flair-detect": FlairDetectRequest,
     "models": ModelsRequest,
