@@ -71,8 +71,6 @@ class Selection:
         asked = list(source.default) if modalities is None else modalities
         for name in asked:
             _check(name, source.modalities, f"The data set '{source.name}' has no part")
-        if modalities is None and (splits or domains) and source.splits and LISTS not in asked:
-            asked = [*asked, LISTS]
         if splits and not source.splits:
             raise RequestError(
                 f"'{source.name}' has no official split by domain, so no part of it can be chosen by 'splits'.",
