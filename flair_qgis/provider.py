@@ -10,6 +10,7 @@ from qgis.PyQt.QtGui import QIcon
 from .algorithms.apply_style import ApplyStyleAlgorithm
 from .algorithms.area_statistics import AreaStatisticsAlgorithm
 from .algorithms.benchmark import BenchmarkAlgorithm
+from .algorithms.change import ChangeAlgorithm
 from .algorithms.check_dataset import CheckDatasetAlgorithm
 from .algorithms.classify import ClassifyAlgorithm
 from .algorithms.diagnostics import DiagnosticsAlgorithm
@@ -74,6 +75,7 @@ class FlairProvider(QgsProcessingProvider):
             RemapClassesAlgorithm,
             PolygoniseAlgorithm,
             AreaStatisticsAlgorithm,
+            ChangeAlgorithm,
             SetupEngineAlgorithm,
             DiagnosticsAlgorithm,
         ):

@@ -81,3 +81,23 @@ def test_another_nomenclature(bare_qgis, after, tmp_path):
     assert refused.code != 0
     assert "10 (5000 pixels), 5 (2500 pixels)" in refused.text
     assert not (tmp_path / "x.tif").exists()
+
+
+def test_change_between_two_rasters(bare_qgis, after, tmp_path):
+    codes = np.full((1, 100, 100), 10, np.uint8)
+    codes[0, :50, 50:] = 5
+    codes[0, 99, 99] = 1
+    before = rasters.write(tmp_path / "before.tif", codes, transform=GRID, nodata=0, names=False)
+    values = {"BEFORE": before, "AFTER": after, "MINIMUM_AREA": 100, "OUTPUT": tmp_path / "change"}
+    answer = bare_qgis.execute("flair:change", CHANGE_MAP=tmp_path / "mine.tif", **values)
+    assert answer.code == 0, answer.text
+    results = answer.json["results"]
+    assert results["CHANGED"] == pytest.approx(GROUND, rel=1e-5)
+    assert results["COMPARED"] == pytest.approx(4 * GROUND, rel=1e-5)
+    pixels = rasters.read(tmp_path / "mine.tif")
+    assert [int(pixels[0, 0]), int(pixels[0, 99]), int(pixels[99, 99])] == [1001, 1, 2]
+    assert (1001, "herbaceous vegetation -> building") in [
+        (code, label) for code, _, label in rasters.style_classes(tmp_path / "mine.qml")
+    ]
+    page = (tmp_path / "change" / "report.html").read_text(encoding="utf-8")
+    assert "Sealed, gained" in page

@@ -82,6 +82,12 @@ CONTRACTS = {
         frozenset({"area_layer", "crs"}),
     ),
     "polygonise": Contract("polygonise", frozenset({"polygons", "seconds"}), frozenset(), frozenset({"layer", "crs"})),
+    "change": Contract(
+        "change",
+        frozenset({"change_map", "report", "table", "changed", "compared", "seconds"}),
+        frozenset(),
+        frozenset({"area_layer"}),
+    ),
     "remap-classes": Contract("remap_classes", frozenset({"pixels", "seconds"}), frozenset({"table"}), frozenset()),
     "train": Contract(
         "train",

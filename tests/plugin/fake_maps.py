@@ -63,7 +63,26 @@ def remap_classes(options):
     return {**write_map({**options, "input": [options["input"]]}), "classes": []}
 
 
+def change(options):
+    folder = Path(options["output"])
+    folder.mkdir(exist_ok=True)
+    for name in ("change.csv", "report.html", "change.tif.aux.xml"):
+        (folder / name).write_text(f"fake {name}", encoding="utf-8")
+    made = write_map({"input": [options["after"]], "output": str(folder / "change.tif")})
+    return {
+        "output": str(folder),
+        "raster": made["output"],
+        "style": made["style"],
+        "table": str(folder / "change.csv"),
+        "report": str(folder / "report.html"),
+        "compared": 4.0,
+        "changed": 0.5,
+        "seconds": 0.5,
+    }
+
+
 COMMANDS = {
+    "change": change,
     "polygonise": polygonise,
     "remap-classes": remap_classes,
     "area-statistics": area_statistics,
