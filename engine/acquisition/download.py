@@ -165,7 +165,7 @@ class Download:
             clean(plan, jobs)
         total = sum(plan.fetched for plan in planned)
         waiting = sum(_left(job) for job in jobs)
-        self._check_space(planned, found.absent, unfinished)
+        self._check_space(planned, found.absent, unfinished, jobs)
         if not jobs and not unfinished:
             self.reporter.log("Everything that was asked for is there, and sound.")
         elif 0 < waiting < total:
@@ -236,11 +236,14 @@ class Download:
                     "again, and the archive needs room beside its content."
                 )
 
-    def _check_space(self, planned: Sequence[Planned], absent: frozenset[str], unfinished: Sequence[Planned]) -> None:
+    def _check_space(
+        self, planned: Sequence[Planned], absent: frozenset[str], unfinished: Sequence[Planned], jobs: Sequence[Job]
+    ) -> None:
         needed = sum(member.size for plan in planned for member in plan.members if member.path in absent)
         pieces = sum(member.end - member.start for plan in planned for member in plan.members if member.path in absent)
         needed += min(self.connections * PIECE_BYTES, pieces)
-        needed += sum(max(plan.remote.size, 0) for plan in unfinished)
+        fetched = {id(job.plan) for job in jobs}
+        needed += sum(whole_files.still_to_come(plan) for plan in unfinished if id(plan) in fetched)
         free = shutil.disk_usage(self.output).free
         if needed > free:
             raise OutputError(

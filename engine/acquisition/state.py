@@ -135,7 +135,7 @@ class FileState:
                     break
                 values = json.loads(line)
                 found[str(values.pop("key"))] = values
-            except (ValueError, AttributeError, KeyError):
+            except (ValueError, AttributeError, KeyError, TypeError):
                 break
             end += len(line)
         if end < len(content):

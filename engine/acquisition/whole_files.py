@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterable
 from pathlib import Path
@@ -42,7 +43,7 @@ def jobs(plan: Planned) -> list[Job]:
         return [] if "whole" in plan.state.done and whole_file(plan).is_file() else [Job(plan, None)]
     if not whole_file(plan).is_file():
         if plan.state.done:
-            kept = {key: values for key, values in plan.state.done.items() if not _is_piece(key)}
+            kept = {key: values for key, values in plan.state.done.items() if not _is_piece(key) and key != "whole"}
             plan.state.forget()
             plan.state.begin(plan.remote)
             for key, values in kept.items():
@@ -50,6 +51,16 @@ def jobs(plan: Planned) -> list[Job]:
         with whole_file(plan).open("wb") as stream:
             stream.truncate(plan.remote.size)
     return [Job(plan, piece) for piece in cut(plan.remote.size) if piece.key not in plan.state.done]
+
+
+def still_to_come(plan: Planned) -> int:
+    """Return how many bytes a file that is put together still lacks, as far as its size is known."""
+    if not whole_file(plan).is_file():
+        return max(plan.remote.size, 0)
+    if "whole" in plan.state.done:
+        return 0
+    pieces = [key.split("-") for key in plan.state.done if _is_piece(key)]
+    return max(plan.remote.size, 0) - sum(int(end) - int(start) for start, end in pieces)
 
 
 def finish(
@@ -149,4 +160,4 @@ def _listed(plan: Planned, stream: BinaryIO, size: int) -> tuple[Member, ...]:
 
 
 def _is_piece(key: str) -> bool:
-    return key == "whole" or key.replace("-", "").isdigit()
+    return re.fullmatch(r"\d+-\d+", key) is not None

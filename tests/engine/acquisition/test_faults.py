@@ -339,3 +339,31 @@ def test_names_that_lead_out_of_the_folder(fetch, served, tmp_path):
         fetch()
     assert not (tmp_path / "evil.tif").exists()
     assert files(tmp_path / "out") == {}
+
+
+def test_room_for_what_has_come_is_not_asked_for_again(fetch, server, archive, tmp_path, monkeypatch):
+    from engine.acquisition import pieces, whole_files
+
+    content = archive(sizes=(50_000,) * 40)
+    monkeypatch.setattr(whole_files, "cut", lambda size: pieces.cut(size, 100_000))
+    server.rate = 300_000
+    cancelled = threading.Event()
+
+    def stop():
+        while server.total < 0.7 * size(server):
+            time.sleep(0.005)
+        cancelled.set()
+
+    threading.Thread(target=stop, daemon=True).start()
+    with pytest.raises(Cancelled):
+        fetch(cancelled=cancelled, keep_archives=True)
+    server.rate = 0
+    # Its content, a second copy of pieces on their way, and the rest of the archive rather than all of it.
+    free = sum(map(len, content.values())) + int(1.6 * size(server))
+    monkeypatch.setattr("engine.acquisition.download.shutil.disk_usage", lambda path: type("Usage", (), {"free": free}))
+    with pytest.raises(OutputError, match="are needed"):
+        fetch(keep_archives=True, output=str(tmp_path / "other"))
+    fetch(keep_archives=True)
+    got = files(tmp_path / "out")
+    del got["a.zip"]
+    assert got == content
