@@ -132,7 +132,7 @@ class DownloadModelAlgorithm(FlairAlgorithm):
             options["output"] = absolute(output)
         self._announce(options, feedback)
         result = self.run_engine("models-download", options, feedback)
-        values: Dict[str, Any] = {MODEL_FILE: str(result.get("output") or output)}
+        values: Dict[str, Any] = {MODEL_FILE: str(result.get("model") or output)}
         if output:
             values[OUTPUT] = output
         return values

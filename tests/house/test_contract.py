@@ -45,6 +45,7 @@ CONTRACTS = {
         frozenset(f"{name}_folder" for name in PRODUCTS),
         frozenset({"resume"}),
     ),
+    "models-download": Contract("download_model", frozenset({"model_file"}), frozenset(), frozenset()),
     "dataset-download": Contract(
         "download_dataset", frozenset({"files", "bytes"}), frozenset({"dataset_name"}), frozenset()
     ),

@@ -184,7 +184,7 @@ def models_download(options):
     output = Path(options.get("output") or os.environ["FAKE_ENGINE_CACHE"])
     send("progress", fraction=0.4, text="Downloading, 39 of 98 MB", eta=12)
     write_model(output)
-    return {"output": str(output), "model": options["model"]}
+    return {"model": str(output), "name": options["model"], "licence": "etalab-2.0"}
 
 
 def dataset_download(options):
