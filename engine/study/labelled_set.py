@@ -37,12 +37,12 @@ class LabelledSet:
 
     @cached_property
     def state(self) -> str:
-        """SHA-256 over what the list names: paths, classes, and sizes and times of the files."""
+        """SHA-256 over what the list names: classes, sizes and times of the files; a data set may be moved."""
         digest = hashlib.sha256(self.index.fingerprint.encode())
         for pair in self.pairs:
             for path in (pair.image, pair.mask):
                 found = path.stat()
-                digest.update(repr((str(path), found.st_size, found.st_mtime_ns)).encode())
+                digest.update(repr((path.name, found.st_size, found.st_mtime_ns)).encode())
         return digest.hexdigest()
 
 

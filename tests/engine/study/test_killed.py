@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
 
+from engine.commands import benchmark
+from engine.requests import parse_request
 from engine.study.standing import Standing
 from tests.engine import tiny
 from tests.engine.labelled_patches import write_dataset
 
-PATCHES = 24
+PATCHES = 16
 # The command as it is, but slow, and written after every patch.
 SLOW = """
 import sys, time
@@ -51,9 +54,9 @@ def started(study, output, shared_cache):
     )
 
 
-def test_a_killed_run_goes_on(study, tmp_path, shared_cache):
-    whole = started(study, tmp_path / "whole", shared_cache)
-    assert whole.wait(180) == 0, whole.stdout.read()
+def test_a_killed_run_goes_on(study, tmp_path, shared_cache, recorder):
+    values = {"study": str(study), "output": str(tmp_path / "whole"), "device": "cpu"}
+    benchmark.run(parse_request("benchmark", values), recorder, threading.Event())
     file = tmp_path / "torn" / "pairs" / "tiny" / "t" / "tally.npz"
     torn = started(study, tmp_path / "torn", shared_cache)
     try:
