@@ -41,3 +41,26 @@ def test_no_table_of_pictures_is_wider_than_a_page():
 def test_numbers():
     assert (points(-10.386), points(0.0), points(None)) == ("-10.39", "+0.00", "–")  # noqa: RUF001
     assert (plain(54.717), plain(None)) == ("54.72", "–")  # noqa: RUF001
+
+
+def test_columns_that_would_be_empty_are_left_out():
+    nothing = dict.fromkeys(("iou", "fscore", "precision", "recall"))
+    row = {"code": 1, "name": "building", "color": "#db0e9a", "present": True, "published": nothing}
+    row.update(reproduced=nothing, difference=nothing, ours={**nothing, "iou": 12.345})
+    scores = dict.fromkeys(("miou", "fscore", "precision", "recall"), 0.5)
+    speed = dict.fromkeys(("patches", "seconds", "patches_per_second", "megapixels_per_second"), 1)
+    speed.update(device="cpu", device_name="a CPU", peak_memory_bytes=10**9, parameters=10**6)
+    item = {
+        "model": "m", "test": "t", "error": None, "published": [], "worth_a_word": False, "classes": [row],
+        "scores": {**scores, "definition": "ign", "absent": []}, "speed": speed,
+    }  # fmt: skip
+    html = render(report([item]))
+    assert "Nothing was published of these models" in html
+    assert ">published<" not in html
+    known = {**row, "published": {**nothing, "iou": 20.0}, "difference": {**nothing, "iou": -7.655}}
+    html = render(report([{**item, "classes": [known]}]))
+    assert html.count(">published<") == 4
+    assert ">reproduced<" not in html
+    assert re.search(
+        r">20\.00</td>\s*<td class=\"figure\"><b>12\.3[45]</b></td>\s*<td class=\"figure\">-7\.6[56]<", html
+    )
