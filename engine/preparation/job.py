@@ -248,10 +248,10 @@ def _facts(files: dict[str, list[str]], stack: Stack, units: Sequence[HeightUnit
 
 
 def _gaps(files: dict[str, list[str]], stack: Stack) -> tuple[Gap, ...]:
-    gaps = neighbour_gaps(stack.image)
+    gaps = neighbour_gaps(stack.image, stack.target.grid)
     for option, source in _opened(files, stack).items():
         if option != "rgb":
-            gaps += partner_gaps(stack.image, option, source)
+            gaps += partner_gaps(stack.image, option, source, stack.target.grid)
     return tuple(gaps)
 
 

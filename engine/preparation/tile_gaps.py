@@ -13,6 +13,7 @@ from engine.preparation.product_names import read_name
 from engine.rasters.polygons import footprint
 from engine.rasters.raster_file import RasterFile
 from engine.rasters.source import RasterSource
+from engine.rasters.virtual_raster import OutputGrid
 from engine.rasters.windows import PixelWindow
 
 # A tile whose partner lacks less than this was cut along a border of pixels, not left out.
@@ -40,13 +41,23 @@ class Gap:
         return {"tile": self.tile, "missing": self.missing, "share": round(self.share, 4)}
 
 
-def partner_gaps(image: RasterSource, option: str, partner: RasterSource) -> list[Gap]:
-    """Return the orthophoto's tiles that another input does not cover, by place and not by name."""
+def partner_gaps(image: RasterSource, option: str, partner: RasterSource, grid: OutputGrid) -> list[Gap]:
+    """Return the orthophoto's tiles that another input does not cover, by place and not by name.
+
+    Args:
+        image: The orthophoto.
+        option: Name of the other input's option.
+        partner: The other input.
+        grid: Grid to write; what lies outside does not count.
+    """
+    written = footprint(grid.transform, grid.window)
     theirs = [_frame(file) for file in partner.files]
     tree = shapely.STRtree(theirs)
     gaps = []
     for file in image.files:
-        frame = _frame(file)
+        frame = _frame(file).intersection(written)
+        if frame.area < _NOTABLE * written.area / max(1, len(image.files)):
+            continue
         near = shapely.union_all([theirs[int(index)] for index in tree.query(frame)])
         share = 1 - frame.intersection(near).area / frame.area
         if share > _NOTABLE:
@@ -54,8 +65,13 @@ def partner_gaps(image: RasterSource, option: str, partner: RasterSource) -> lis
     return gaps
 
 
-def neighbour_gaps(image: RasterSource) -> list[Gap]:
-    """Return the places between the orthophoto's tiles, by the kilometres in their names, where one is missing."""
+def neighbour_gaps(image: RasterSource, grid: OutputGrid) -> list[Gap]:
+    """Return the places between the orthophoto's tiles, by the kilometres in their names, where one is missing.
+
+    Args:
+        image: The orthophoto.
+        grid: Grid to write; tiles outside do not count.
+    """
     named = [name for file in image.files if (name := read_name(file.name)).corner]
     if len(named) < _SURROUNDED:
         return []
@@ -63,11 +79,8 @@ def neighbour_gaps(image: RasterSource) -> list[Gap]:
     step = _step(corners)
     around = ((step, 0), (-step, 0), (0, step), (0, -step))
     votes = Counter((x + across, y + down) for x, y in corners for across, down in around)
-    return [
-        Gap(f"{x:04d}-{y:04d}", "rgb", 1.0)
-        for (x, y), count in sorted(votes.items())
-        if count >= _SURROUNDED and (x, y) not in corners
-    ]
+    missing = [place for place, count in sorted(votes.items()) if count >= _SURROUNDED and place not in corners]
+    return [Gap(f"{x:04d}-{y:04d}", "rgb", 1.0) for x, y in missing if _is_written(image, x, y, grid)]
 
 
 def years_of(inputs: Mapping[str, RasterSource]) -> dict[str, list[int]]:
@@ -91,6 +104,18 @@ def year_warnings(years: Mapping[str, list[int]]) -> list[str]:
         if option != "rgb" and ours and set(found) != set(ours)
     ]
     return texts
+
+
+def _is_written(image: RasterSource, x: int, y: int, grid: OutputGrid) -> bool:
+    """Whether a missing tile lies in the grid to write, told from the name and place of one that is there."""
+    there = next(file for file in image.files if read_name(file.name).corner)
+    corner = read_name(there.name).corner or (x, y)
+    across, down = there.width * there.transform.a, there.height * there.transform.e
+    step = _step({name for file in image.files if (name := read_name(file.name).corner)})
+    left = there.transform.c + (x - corner[0]) / step * across
+    top = there.transform.f + (corner[1] - y) / step * down
+    tile = shapely.box(left, top + down, left + across, top)
+    return bool(tile.intersection(footprint(grid.transform, grid.window)).area > _NOTABLE * tile.area)
 
 
 def _frame(file: RasterFile) -> shapely.Geometry:

@@ -289,3 +289,21 @@ def test_dark_water_in_infrared_is_data(make, scene, tmp_path):
     assert (image[3, 50:90, 50:90] == 0).all()
     assert valid[50:90, 50:90].all()
     assert not valid[200:220, 200:220].any()
+
+
+def test_degrees_serve_where_all_inputs_have_them(make, scene, tmp_path):
+    # 0.2 m north-south and about 0.14 m east-west, at 45 degrees
+    transform = Affine(1.8e-6, 0, 4.9, 0, -1.8e-6, 45.2)
+    rgb = tiny.write(tmp_path / "rgb.tif", scene["pixels"][:3], crs="EPSG:4326", transform=transform)
+    height = np.zeros((1, 300, 300), np.float32)
+    height[:, 100:, 100:] = 10
+    height[:, 150:160, 150:160] = -9999
+    place = transform @ Affine.scale(2)
+    path = tiny.write(tmp_path / "mnh.tif", height, crs="EPSG:4326", transform=place, nodata=-9999)
+    result = make(rgb=rgb, height=path, fill_distance=3)
+    image = read(result["output"])[0]
+    assert (image[:3] == scene["pixels"][:3]).all()
+    assert image[3, 320, 320] == 50
+    assert image[3, 100, 100] == 0
+    assert result["counts"]["without_height"] == 0
+    assert result["counts"]["filled_height"] > 0

@@ -73,6 +73,17 @@ def test_a_missing_tile_of_the_orthophoto_is_named_by_its_kilometres(make, scene
     assert not read(result["output"])[1][:SIDE, 200:400].any()
 
 
+def test_gaps_outside_the_extent_are_nobodys_concern(make, scene, tmp_path):
+    rgb = cut(scene, tmp_path / "rgb", left_out=[(0, 1)])
+    irc = cut(scene, tmp_path / "irc", irc=True, left_out=[(0, 1), (1, 0)])
+    left, top = scene["transform"] * (400, 0)
+    result = make(rgb=rgb, irc=irc, extent=f"{left},{left + 40},{top - 100},{top}")
+    assert result["gaps"] == []
+    assert not any("missing" in text or "no tile" in text for text in result["warnings"])
+    whole = make(rgb=rgb, irc=irc, output=str(tmp_path / "whole.tif"))["gaps"]
+    assert [(gap["tile"], gap["missing"]) for gap in whole] == [("0854-6541", "rgb"), (tile_name(1, 0), "irc")]
+
+
 def test_tiles_of_several_years(make, scene, tmp_path):
     rgb = cut(scene, tmp_path / "rgb", years={(1, 2): 2018})
     irc = cut(scene, tmp_path / "irc", irc=True)
