@@ -131,3 +131,35 @@ def test_mosaic_of_korea(material, tmp_path):
     print(f"{accuracy:.1%} right, the commonest class {commonest:.1%}")
     assert accuracy > commonest
     assert len(np.unique(pixels)) >= 4
+
+
+def test_disturbed_masks_of_korea_are_judged_in_qgis(qgis, tmp_path):
+    images = files_of("korea")
+    truth, prediction, output = tmp_path / "truth.tif", tmp_path / "map.tif", tmp_path / "results"
+    rasterio.merge.merge([labels_of(image) for image in images], nodata=0, dst_path=truth)
+    with rasterio.open(truth) as dataset:
+        labels, transform, crs = dataset.read(1), dataset.transform, dataset.crs
+    # a map that is three pixels off, takes plowed for agricultural land, and lies on a grid of its own
+    pixels = np.roll(labels, 3, axis=1)
+    pixels[pixels == 12] = 11
+    pixels[pixels == 19] = 3
+    moved = transform @ Affine.translation(0.3, -0.3)
+    rasters.write(prediction, pixels[np.newaxis], transform=moved, crs=crs, nodata=0, names=False)
+    values = {"PREDICTION": prediction, "TRUTH_RASTER": truth, "IGNORE": "0,19", "IMAGE": images}
+    answer = qgis.execute("flair:evaluate", BANDS="red=1,green=2,blue=3", OUTPUT=output, **values)
+    assert answer.code == 0, answer.text
+    results = answer.json["results"]
+    judged = np.isin(labels, list(rasters.CODES))
+    right = (pixels == labels)[judged].mean()
+    print(f"{right:.1%} right, mean IoU {results['MIOU']:.1%}, on {results['PIXELS']} pixels")
+    assert 0.4 < right < 0.95
+    assert results["PIXELS"] == pytest.approx(judged.sum(), rel=1e-3)
+    assert results["OVERALL_ACCURACY"] == pytest.approx(right, abs=1e-3)
+    with rasterio.open(output / "errors.tif") as dataset:
+        assert dataset.crs.to_epsg() == 3857
+        assert dataset.transform.almost_equals(moved, 1e-9)
+        verdicts = dataset.read(1)
+    wanted = np.where(judged, np.where(pixels == labels, 1, 2), 0)
+    # but for the edges, where the nearest pixel of the truth is another
+    assert (verdicts == wanted).mean() > 0.999
+    assert "data:image/" in (output / "report.html").read_text(encoding="utf-8")
