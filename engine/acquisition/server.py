@@ -266,6 +266,8 @@ def _breaks_told(url: str = "") -> Iterator[None]:
         raise _Broken(f"the proxy failed ({error})") from error
     except httpx2.TimeoutException as error:
         raise _Broken("no answer for a long time") from error
+    except (httpx2.RemoteProtocolError, httpx2.ReadError) as error:
+        raise _Broken("the connection broke off") from error
     except httpx2.TransportError as error:
         cause: BaseException | None = error
         while cause is not None:

@@ -18,13 +18,14 @@ def size(server, name="a.zip"):
     return (server.folder / name).stat().st_size
 
 
-def test_dropped_every_few_bytes(fetch, server, archive, tmp_path):
+def test_dropped_every_few_bytes(fetch, server, archive, tmp_path, recorder):
     content = archive()
     server.drop_every = 20_000
     result = fetch()
     assert files(tmp_path / "out") == content
     assert server.drops > 40
     assert result["breaks"] >= server.drops
+    assert any(line.startswith("127.0.0.1: the connection broke off; going on at") for line in recorder.logs)
     # The end of the archive is read for its list and, as far as members lie there, with these again.
     assert server.total <= size(server) + TAIL + len(server.requests)
 
