@@ -256,7 +256,7 @@ def prepare_and_classify() -> QgsProcessingModelAlgorithm:
                     "model_name", "Model", names, defaultValue=ALL_BANDS, usesStaticStrings=True
                 ),
                 140,
-                420,
+                440,
             ),
             (
                 optional(
@@ -267,7 +267,7 @@ def prepare_and_classify() -> QgsProcessingModelAlgorithm:
                     )
                 ),
                 140,
-                470,
+                490,
             ),
         ],
     )
@@ -291,7 +291,7 @@ def prepare_and_classify() -> QgsProcessingModelAlgorithm:
         "classify",
         "Classify land cover",
         "flair:classify",
-        (480, 420),
+        (480, 460),
         {
             "INPUT": SOURCE.fromChildOutput("prepare", "OUTPUT"),
             "MODEL_NAME": from_input_or_default("model_name", f"'{ALL_BANDS}'"),
@@ -300,7 +300,7 @@ def prepare_and_classify() -> QgsProcessingModelAlgorithm:
         (Output("land_cover", "Land cover", "OUTPUT"),),
     )
     add_frame(model, "1. One image of what was delivered", "#e4f4ea", (10, 40, 920, 300))
-    add_frame(model, "2. Map it", "#e3ecf9", (10, 360, 920, 150))
+    add_frame(model, "2. Map it", "#e3ecf9", (10, 360, 920, 180))
     model.setHelpContent(PREPARE_HELP)
     return model
 
