@@ -231,6 +231,8 @@ def _learnt(model: ResolvedModel, test: LabelledSet) -> Check:
         )
     if silent:
         return Check(name, "cannot be told", f"{silent} of {len(test.pairs)} patches do not tell their domain.")
+    if len(found) == 1:
+        return Check(name, "same", f"Their only domain, {found[0]}, is a test domain of FLAIR #1.")
     return Check(name, "same", f"All {len(found)} domains are test domains of FLAIR #1 ({_some(found)}).")
 
 
@@ -293,7 +295,8 @@ def _patches(against: Against, test: LabelledSet) -> Check:
     name = "Test set"
     found, _ = _domains(test.pairs)
     domains = f" of {len(found)} domain{'s' if len(found) > 1 else ''} ({_some(found)})" if found else ""
-    ours = f"these are {len(test.pairs):,} patches{domains}"
+    count = len(test.pairs)
+    ours = f"these are {count:,} patches{domains}" if count > 1 else f"this is one patch{domains}"
     known = load_published().sets.get(against.result.data)
     if known is None:
         return Check(name, "cannot be told", f"The source does not say which patches it took; {ours}.")

@@ -120,6 +120,10 @@ def test_patches_as_published(patches):
     assert "this makes -86.67 points" in found[3].text
 
 
+def test_the_only_domain(patches):
+    assert "Their only domain, D012_2019, is a test domain" in looked(model(), patches())[2].text
+
+
 def test_another_distance(patches):
     found = looked(model(), patches(pixel=0.5))
     assert verdicts(found)["Ground sampling distance"] == "differs"
@@ -168,7 +172,7 @@ def test_the_definition_and_its_share_of_the_gap(patches):
     assert "makes -86.67 of the -45.68 points" in found["Definition of the figures"].text
     assert found["Test set"].verdict == "differs"
     assert "31,750 patches of 15 domains" in found["Test set"].text
-    assert "1 patches of 1 domain (D012_2019)" in found["Test set"].text
+    assert "this is one patch of 1 domain (D012_2019)" in found["Test set"].text
     assert verdicts(result_checks(plain, test))["Definition of the figures"] == "same"
 
 
