@@ -212,7 +212,7 @@ def _draw(job: _Job, regions: RegionRaster, work: Path, step: Step) -> tuple[Arc
         reader = stack.enter_context(job.confidence.reader()) if job.confidence else None
         for window, numbers in regions.strips():
             store.add(sweep.add(numbers))
-            sums.ground.add(numbers, ground.of(window), np.ones(numbers.shape, dtype=np.bool_))
+            sums.ground.add(numbers, ground.of(window))
             if reader is not None and sums.confidence is not None:
                 values, valid = reader.read(window)
                 sums.confidence.add(numbers, values[0], valid)

@@ -174,12 +174,11 @@ def _neighbours(corners: Integers, plain: npt.NDArray[np.bool_]) -> Integers:
     """Return the element that follows at either end of each, where exactly two meet; -1 elsewhere."""
     within = plain.size
     # Two elements meet at a plain corner: the sum of their numbers, less one, is the other.
-    total = np.zeros(within, dtype=np.int64)
-    number = np.arange(len(corners))
+    total = np.zeros(within, dtype=np.int32)
+    number = np.arange(len(corners), dtype=np.int32)
     inside = (corners >= 0) & (corners < within)
     for end in (0, 1):
-        ours = inside[:, end]
-        total += np.bincount(corners[ours, end], weights=number[ours], minlength=within).astype(np.int64)
+        np.add.at(total, corners[inside[:, end], end], number[inside[:, end]])
     linked = np.zeros(corners.shape, dtype=np.bool_)
     linked[inside] = plain.ravel()[corners[inside]]
     other = np.full(corners.shape, NONE, dtype=np.int64)

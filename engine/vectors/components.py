@@ -56,16 +56,16 @@ class Components:
 
     _classes: list[Codes] = field(default_factory=list)
     _sizes: list[npt.NDArray[np.int64]] = field(default_factory=list)
-    _seams: list[npt.NDArray[np.int64]] = field(default_factory=list)
-    _last: tuple[Codes, npt.NDArray[np.int64]] | None = None
+    _seams: list[Labels] = field(default_factory=list)
+    _last: tuple[Codes, Labels] | None = None
     count: int = 0
 
-    def add(self, codes: Codes) -> npt.NDArray[np.int64]:
+    def add(self, codes: Codes) -> Labels:
         """Take the next rows, and return the provisional number of each of their pixels."""
         local, classes = label_strip(codes)
         sizes = np.bincount(local.ravel(), minlength=len(classes))
-        labels = local.astype(np.int64)
-        labels += self.count
+        labels = local
+        labels += np.int32(self.count)
         if self._last is not None:
             above_codes, above = self._last
             same = above_codes == codes[0]
@@ -88,7 +88,7 @@ class Components:
             The component of each provisional number; and the pixels and the class of each component. Components count
             from 0 in the order of their first pixels, whatever the strips.
         """
-        seams = np.concatenate(self._seams) if self._seams else np.empty((0, 2), dtype=np.int64)
+        seams = np.concatenate(self._seams) if self._seams else np.empty((0, 2), dtype=np.int32)
         links = np.ones(len(seams), dtype=np.int8)
         graph = coo_matrix((links, (seams[:, 0], seams[:, 1])), shape=(self.count, self.count))
         count, component = connected_components(graph, directed=False)

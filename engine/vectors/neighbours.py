@@ -49,7 +49,7 @@ class Borders:
 
 
 def borders_in(
-    labels: npt.NDArray[np.int64], codes: npt.NDArray[np.uint8], side: tuple[int, int], new_rows: int
+    labels: npt.NDArray[np.int32], codes: npt.NDArray[np.uint8], side: tuple[int, int], new_rows: int
 ) -> Borders:
     """Return the borders between pixels of some rows.
 

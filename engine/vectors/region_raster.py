@@ -120,7 +120,7 @@ def _read(
     borders: list[Borders] = []
     side = _sides(source.gsd)
     name = source.files[0].name
-    above: tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]] | None = None
+    above: tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]] | None = None
     text = "Finding regions"
     with source.reader() as reader, path.open("wb") as stream:
         for window in strips_of(source, rows):
@@ -129,7 +129,7 @@ def _read(
             labels = components.add(codes)
             _check_memory(components.count * COMPONENT_BYTES / 4, budget, components.count, least)
             try:
-                labels.astype(np.int32).tofile(stream)
+                labels.tofile(stream)
             except OSError as error:
                 raise output_error(path, error) from error
             if least > 1:

@@ -58,19 +58,22 @@ class RegionSums:
         self.total = np.zeros(regions + 1)
         self.count = np.zeros(regions + 1, dtype=np.int64)
 
-    def add(self, regions: npt.NDArray[np.int32], values: npt.NDArray[Any], valid: npt.NDArray[np.bool_]) -> None:
+    def add(
+        self, regions: npt.NDArray[np.int32], values: npt.NDArray[Any], valid: npt.NDArray[np.bool_] | None = None
+    ) -> None:
         """Take the values of some pixels.
 
         Args:
             regions: Region of each pixel, from 1.
             values: Value of each.
-            valid: Which of them count.
+            valid: Which of them count; None for all.
         """
-        numbers, taken = regions[valid], values[valid].astype(np.float64)
+        numbers = regions.ravel() if valid is None else regions[valid]
+        taken = (values.ravel() if valid is None else values[valid]).astype(np.float64, copy=False)
         if not len(numbers):
             return
         low, high = int(numbers.min()), int(numbers.max()) + 1
-        numbers -= low
+        numbers = numbers - low
         self.total[low:high] += np.bincount(numbers, weights=taken, minlength=high - low)
         self.count[low:high] += np.bincount(numbers, minlength=high - low)
 
