@@ -29,7 +29,7 @@ Step = Callable[[float, str], None]
 # Units by which borders are compared, in the shorter side of a pixel.
 _SIDE_UNITS = 1000
 # Bytes that a component takes while small ones are joined, and a region while polygons are built.
-COMPONENT_BYTES = 220
+COMPONENT_BYTES = 280
 REGION_BYTES = 900
 # Share of this part's progress that reading takes.
 _READING = 0.7
