@@ -24,6 +24,7 @@ SWAPPED_SHARE = 0.02
 NEGATIVE_SHARE = 0.05
 # In the second percentile: a place without any ground at its own level.
 LIFTED_METRES = 10.0
+ABOVE_TREES, EVEN_SHARE = 45.0, 0.7
 TALL_METRES = 60.0
 _ROLES = ("near infrared", "red", "green")
 
@@ -84,6 +85,14 @@ def check_order(colours: npt.NDArray[Any], irc: npt.NDArray[Any], numbers: Seque
     # Which of the other two is red does not matter: the orthophoto's own is written.
     expected = max(score for order, score in scores.items() if order[0] == 0)
     best = max(scores, key=lambda order: (scores[order], order[0] == 0))
+    # Red and green are the second and third of the one, and the first and second of the other.
+    swapped = (table[0, 1] + table[1, 2]) / 2
+    if swapped >= CONCLUSIVE and _better(swapped, scores[best]):
+        text = (
+            f"The orthophoto and the colour-infrared image are swapped: the first two bands of irc go together with "
+            f"the last two of rgb by {swapped:.3f}."
+        )
+        return OrderCheck(red, green, (Finding(text, "Give each as the other.", True),))
     if scores[best] < CONCLUSIVE:
         text = (
             f"The order of the infrared bands could not be checked: red and green go together with the orthophoto's "
@@ -136,12 +145,18 @@ def check_heights(metres: npt.NDArray[np.float64], *, difference: bool, unit_tol
             f"at, and above it on {above:.0%}: dsm and dtm are swapped."
         )
         return [Finding(text, "Give the surface model (MNS) as dsm and the terrain model (MNT) as dtm.", True)]
-    low, high = (float(value) for value in np.percentile(metres, (2, 99)))
+    low, upper, high = (float(value) for value in np.percentile(metres, (2, 98, 99)))
     if low > LIFTED_METRES:
-        what = "one of the models is offset or in another unit" if difference else "this is the height of the terrain"
-        text = f"Almost all heights above ground are over {low:.0f} m: {what}, not the height above ground."
+        # A forest without a gap is high everywhere too, but neither as high nor as even as land is.
+        severe = low > ABOVE_TREES or low > EVEN_SHARE * upper
+        what = (
+            "one of the models is offset or in another unit"
+            if difference
+            else "it looks like the height of the terrain"
+        )
+        text = f"Almost all heights above ground are over {low:.0f} m: {what}."
         hint = "Check the models' vertical reference." if difference else "Give surface and terrain as dsm and dtm."
-        return [Finding(text, hint, True)]
+        return [Finding(text, hint, severe)]
     found = []
     if below > NEGATIVE_SHARE:
         text = (

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,9 +58,21 @@ def open_image(
     """
     for path in paths:
         _check_crs(describe(path), "rgb", crs)
-    source = RasterSource.open(paths, COLOURS, bands=bands, crs=crs, nodata=nodata, reporter=reporter)
+    with _speaking_of_the_orthophoto():
+        source = RasterSource.open(paths, COLOURS, bands=bands, crs=crs, nodata=nodata, reporter=reporter)
     _check_upright(source.files[0], "rgb")
     return source
+
+
+@contextmanager
+def _speaking_of_the_orthophoto() -> Iterator[None]:
+    """Let errors on bands speak of what was asked for, where they would speak of a model's wish."""
+    try:
+        yield
+    except InputError as error:
+        message = error.message.replace("The model wants the bands", "An orthophoto has the bands")
+        hint = error.hint.replace("or choose an image or a model that fits", "or choose another image")
+        raise InputError(message, hint) from error
 
 
 def open_beside(

@@ -164,7 +164,10 @@ def test_heights_with_three_bands(refuse, scene):
 
 def test_an_image_without_colour(refuse, scene, tmp_path):
     path = tiny.write(tmp_path / "grey.tif", scene["pixels"][:1], transform=scene["transform"])
-    assert "only 1 band" in refuse(rgb=path).message
+    error = refuse(rgb=path)
+    assert "An orthophoto has the bands red, green, blue" in error.message
+    assert "only 1 band" in error.message
+    assert "model" not in str(error)
 
 
 def test_nothing_but_nodata(refuse, scene, tmp_path):

@@ -58,6 +58,13 @@ def test_every_wrong_infrared_band_is_found(make, bdortho, place):
 
 
 @pytest.mark.parametrize("place", PLACES)
+def test_swapped_images_are_found(make, bdortho, place):
+    files = parts(bdortho, place)
+    with pytest.raises(InputError, match="are swapped"):
+        make(rgb=files["irc"], irc=files["rgb"])
+
+
+@pytest.mark.parametrize("place", PLACES)
 def test_swapped_models_are_found(make, bdortho, place):
     files = parts(bdortho, place)
     with pytest.raises(InputError, match="swapped"):

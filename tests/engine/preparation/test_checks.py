@@ -47,6 +47,14 @@ def test_another_infrared_band_is_named_even_on_noisy_images(scene, noise, place
     assert finding.hint == f"Give --infrared-band {numbers[place]}."
 
 
+def test_both_images_swapped(scene):
+    colours, infrared = scene
+    irc = np.stack([infrared, colours[0], colours[1]])
+    (finding,) = check_order(irc, colours, (1, 2, 3)).findings
+    assert finding.severe
+    assert "swapped" in finding.text
+
+
 def test_images_that_share_nothing_tell_no_order(scene):
     colours, _ = scene
     noise = np.random.default_rng(2).normal(0, 40, (3, PIXELS))
@@ -99,6 +107,15 @@ def test_swapped_models_are_told_from_noise():
 def test_heights_without_ground():
     assert "height of the terrain" in texts(heights(0.3, 8, ground=240), difference=False)[0][0]
     assert "offset or in another unit" in texts(heights(0.3, 8, ground=40))[0][0]
+
+
+def test_a_forest_without_a_gap_is_only_remarked_upon():
+    canopy = np.random.default_rng(5).uniform(11, 28, PIXELS)
+    ((text, severe),) = texts(canopy, difference=False)
+    assert not severe
+    assert "over 11 m" in text
+    # a plain at the same height is even
+    assert texts(np.random.default_rng(5).uniform(20, 22, PIXELS), difference=False)[0][1]
 
 
 def test_heights_three_times_too_large_are_a_guess():
