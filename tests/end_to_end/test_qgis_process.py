@@ -15,6 +15,7 @@ from tests.end_to_end import rasters
 from tests.end_to_end.processes import names_in
 
 ALGORITHMS = ("flair:extractpatches", "flair:train", "flair:classify", "flair:setupengine", "flair:diagnostics")
+ALGORITHMS += ("flair:evaluate", "flair:benchmark")
 
 
 def test_lists_the_plugin_and_its_algorithms(qgis):
