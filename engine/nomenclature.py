@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -134,6 +134,17 @@ class Nomenclature:
             )
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise ModelError(f"The class list is not readable: {error}.") from error
+
+    def ordered(self, codes: Sequence[int]) -> Nomenclature:
+        """Return the same classes in the order of a model's output channels that is told by their codes.
+
+        Raises:
+            ModelError: The codes are not exactly those of the classes.
+        """
+        known = {item.code: item for item in self.classes}
+        if sorted(codes) != sorted(known):
+            raise ModelError(f"Nomenclature '{self.name}': {list(codes)} are not its codes in another order.")
+        return Nomenclature(self.name, tuple(known[code] for code in codes))
 
     def with_disabled(self, codes: Iterable[int]) -> Nomenclature:
         """Return the same classes with exactly the given codes disabled."""

@@ -11,6 +11,7 @@ from engine.errors import RequestError
 from engine.ign.bands import NormType, channels_of
 from engine.ign.detection import Detection, existing_file, no_table_of_windows, not_needed, output_raster
 from engine.ign.schema import Channels, Group, Numbers, Text
+from engine.models.architecture import HUB_UPERNET
 from engine.nomenclature import SPARE_COLORS, LandCoverClass, Nomenclature, load_nomenclature
 from engine.yaml_file import YamlFile
 
@@ -184,11 +185,13 @@ def _network(file: YamlFile, text: str) -> tuple[str, str]:
     place = ("monotemp_arch",)
     if not encoder:
         raise file.error(place, f"'{text}' names no encoder and decoder.", "An example: convnextv2_tiny-upernet.")
+    if architecture.lower() == "upernet":
+        return HUB_UPERNET, f"tu-{encoder}"
     if "swin" in encoder:
         raise file.error(
             place,
-            f"'{encoder}' takes windows of one size only, which this engine does not do.",
-            "Use weights of a ConvNeXt V2 encoder; IGN publishes some.",
+            f"'{encoder}' with '{architecture}' takes windows of one size only, which this engine does not do.",
+            "Use weights with a UPerNet, or of a ConvNeXt V2 encoder; IGN publishes some.",
         )
     return architecture.lower(), f"tu-{encoder}"
 

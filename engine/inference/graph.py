@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 # Raise when the exported graph changes for the same model.
 GRAPH_VERSION = 1
 SELF_TEST_SIDE = 256
+# Another shape than the traced one: a trace can hold sizes where it should compute them.
+OTHER_ROWS, OTHER_COLUMNS = 96, 160
 MEASURED_SIDE = 1024
 # Agreement in float32 is limited by the order of additions; a wrong graph is off by far more.
 SELF_TEST_TOLERANCE = 1e-3
@@ -83,14 +86,17 @@ def export_graph(model: ResolvedModel, reporter: Reporter) -> Graph:
     from engine.models.checkpoint import load_network
 
     network = DeployedNetwork(load_network(model.path, model.manifest), model.manifest).eval()
-    images = _self_test_images(model.manifest)
-    with torch.inference_mode():
-        expected = network(torch.from_numpy(images)).numpy()
-        # The self-test below replaces the check of the trace, which takes nearly half the time.
+    images = _self_test_images(model.manifest, SELF_TEST_SIDE, SELF_TEST_SIDE)
+    others = _self_test_images(model.manifest, OTHER_ROWS, OTHER_COLUMNS)
+    with torch.inference_mode(), warnings.catch_warnings():
+        expected, expected_others = (network(torch.from_numpy(item)).numpy() for item in (images, others))
+        # The self-tests below replace the check of the trace, which takes nearly half the time, and its warnings.
+        warnings.simplefilter("ignore")
         traced = torch.jit.trace(network, torch.from_numpy(images), check_trace=False)  # type: ignore[no-untyped-call]
     exported = ov.convert_model(traced, example_input=torch.from_numpy(images))
     exported.reshape({exported.input(0): [-1, len(model.manifest.bands), -1, -1]})
     bytes_per_pixel = _self_test(exported, images, expected, model.manifest.name)
+    _check_other_shape(exported, others, expected_others)
 
     target = cache_folder() / "graphs" / graph_key(model)
     if cached_graph(model) is None:
@@ -110,8 +116,8 @@ def export_graph(model: ResolvedModel, reporter: Reporter) -> Graph:
     return graph
 
 
-def _self_test_images(manifest: Manifest) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-    noise = np.random.default_rng(0).standard_normal((1, len(manifest.bands), SELF_TEST_SIDE, SELF_TEST_SIDE))
+def _self_test_images(manifest: Manifest, rows: int, columns: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    noise = np.random.default_rng(0).standard_normal((1, len(manifest.bands), rows, columns))
     mean = np.array([band.mean for band in manifest.bands]).reshape(1, -1, 1, 1)
     std = np.array([band.std for band in manifest.bands]).reshape(1, -1, 1, 1)
     return np.asarray(noise * std + mean, dtype=np.float32)
@@ -124,17 +130,42 @@ def _self_test(
     name: str,
 ) -> float:
     """Compare with torch's answer; return the working memory per pixel of a window in bytes."""
-    import openvino as ov
-
     if not np.isfinite(expected).all():
         raise ModelError(f"The model '{name}' answers with values that are not finite.", "Get the file again.")
-    compiled = ov.Core().compile_model(exported, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    request = compiled.create_infer_request()
-    actual = np.asarray(request.infer({0: images})[compiled.output(0)])
-    deviation = float(np.abs(actual - expected).max() / max(float(np.abs(expected).max()), 1e-6))
+    deviation = _deviation(exported, images, expected)
     if not deviation <= SELF_TEST_TOLERANCE:
         raise ModelError(f"The exported graph of '{name}' deviates from torch by {deviation:.1e}.")
     return _working_memory(exported, images.shape[1])
+
+
+def _check_other_shape(
+    exported: openvino.Model,
+    images: np.ndarray[tuple[int, ...], np.dtype[np.float32]],
+    expected: np.ndarray[tuple[int, ...], np.dtype[np.float32]],
+) -> None:
+    """Check that the graph does not hold the shape that it was traced with; such a network runs in torch.
+
+    Raises:
+        ArithmeticError: It does.
+    """
+    deviation = _deviation(exported, images, expected)
+    if not deviation <= SELF_TEST_TOLERANCE:
+        raise ArithmeticError(f"for images of another shape the graph deviates by {deviation:.1e}")
+
+
+def _deviation(
+    exported: openvino.Model,
+    images: np.ndarray[tuple[int, ...], np.dtype[np.float32]],
+    expected: np.ndarray[tuple[int, ...], np.dtype[np.float32]],
+) -> float:
+    import openvino as ov
+
+    # Compiled for its shape, as predictions are.
+    model = exported.clone()
+    model.reshape(list(images.shape))
+    compiled = ov.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    actual = np.asarray(compiled.create_infer_request().infer({0: images})[compiled.output(0)])
+    return float(np.abs(actual - expected).max() / max(float(np.abs(expected).max()), 1e-6))
 
 
 def _working_memory(exported: openvino.Model, bands: int) -> float:

@@ -11,12 +11,15 @@ if TYPE_CHECKING:
 
     from engine.models.manifest import Manifest
 
+HUB_UPERNET = "flair-hub-upernet"
+"""The UPerNet of the FLAIR-HUB models; the library's of that name is another network."""
+
 
 def build_network(architecture: str, encoder: str, in_channels: int, classes: int) -> nn.Module:
     """Build an untrained network.
 
     Args:
-        architecture: Name of a segmentation-models-pytorch architecture.
+        architecture: Name of a segmentation-models-pytorch architecture, or `flair-hub-upernet`.
         encoder: Name of an encoder it knows; `tu-` names are timm's.
         in_channels: Number of input bands.
         classes: Number of output channels.
@@ -31,6 +34,10 @@ def build_network(architecture: str, encoder: str, in_channels: int, classes: in
     import segmentation_models_pytorch as smp
 
     try:
+        if architecture == HUB_UPERNET:
+            from engine.models.hub_upernet import HubUPerNet
+
+            return HubUPerNet(encoder, in_channels, classes)
         return smp.create_model(  # type: ignore[no-any-return]
             architecture, encoder_name=encoder, encoder_weights=None, in_channels=in_channels, classes=classes
         )

@@ -49,8 +49,11 @@ class CatalogueEntry:
 def load_catalogue() -> dict[str, CatalogueEntry]:
     """Return all entries by name, in the order of the file."""
     values = yaml.safe_load(CATALOGUE.read_text(encoding="utf-8"))
-    defaults = values["defaults"]
-    return {name: _entry(name, {**defaults, **entry}) for name, entry in values["models"].items()}
+    defaults, families = values["defaults"], values.get("families", {})
+    return {
+        name: _entry(name, {**defaults, **families.get(entry.get("family"), {}), **entry})
+        for name, entry in values["models"].items()
+    }
 
 
 def find_entry(name: str) -> CatalogueEntry:
@@ -73,12 +76,13 @@ def _entry(name: str, values: dict[str, Any]) -> CatalogueEntry:
     repository = values.get("repository", f"IGNF/{name}")
     statistics = values["statistics"]
     bands = tuple(Band(band, statistics[band]["mean"], statistics[band]["std"]) for band in values["bands"])
+    nomenclature = load_nomenclature(values["nomenclature"]).with_disabled(values["disabled"])
     manifest = Manifest(
         name=name,
         architecture=values["architecture"],
         encoder=values["encoder"],
         bands=bands,
-        nomenclature=load_nomenclature(values["nomenclature"]).with_disabled(values["disabled"]),
+        nomenclature=nomenclature.ordered(values["outputs"]) if "outputs" in values else nomenclature,
         ground_sampling_distance=values["ground_sampling_distance"],
         elevation=values["elevation"] if "elevation" in values["bands"] else None,
         licence=values["licence"],

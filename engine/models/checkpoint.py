@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +22,12 @@ PREFIXES = ("module.model.seg_model.", "model.seg_model.", "seg_model.", "module
 # The loss's class weights travel in IGN's checkpoints; a network has no use for them.
 DROPPED = ("criterion.", "model.criterion.", "loss.")
 CONTAINERS = ("state_dict", "model_state_dict", "model")
+# FLAIR-HUB keeps encoders by kind of input and decoders by nomenclature; a network of one of each needs neither name.
+HUB_ENCODER = "encoders.AERIAL_RGBI.seg_model."
+HUB_DECODER = re.compile(r"^main_decoders\.([^.]+)\.seg_model\.")
+# What a model with one input never uses: the fusion of several, and a skip from the image itself that a decoder is made
+# with and whose step does not exist.
+HUB_UNUSED = re.compile(r"^(fusion_handler|main_decoders\.[^.]+\.seg_model\.decoder\.fpn_stages\.4)\.")
 
 
 def read_tensors(path: Path) -> dict[str, torch.Tensor]:
@@ -75,10 +82,27 @@ def _state_dict(path: Path, content: object) -> dict[str, torch.Tensor]:
 def strip_prefixes(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Return the network's tensors under their own names; those of the loss are left out."""
     kept = {name: tensor for name, tensor in tensors.items() if not name.startswith(DROPPED)}
+    plain = {name.removeprefix("model."): tensor for name, tensor in kept.items()}
+    if any(name.startswith(HUB_ENCODER) for name in plain):
+        return _hub_names(plain)
     for prefix in PREFIXES:
         if kept and all(name.startswith(prefix) for name in kept):
             return {name[len(prefix) :]: tensor for name, tensor in kept.items()}
     return kept
+
+
+def _hub_names(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    kept = {name: tensor for name, tensor in tensors.items() if not HUB_UNUSED.match(name)}
+    tasks = sorted({match[1] for name in kept if (match := HUB_DECODER.match(name))})
+    if len(tasks) > 1:
+        raise ModelError(
+            f"The checkpoint answers for {len(tasks)} nomenclatures at once: {', '.join(tasks)}.",
+            "Take a model of one nomenclature.",
+        )
+    return {
+        HUB_DECODER.sub("", f"encoder.{name[len(HUB_ENCODER) :]}" if name.startswith(HUB_ENCODER) else name): tensor
+        for name, tensor in kept.items()
+    }
 
 
 def load_strictly(network: nn.Module, tensors: Mapping[str, torch.Tensor], origin: str) -> None:
@@ -92,11 +116,12 @@ def load_strictly(network: nn.Module, tensors: Mapping[str, torch.Tensor], origi
     Raises:
         ModelError: Tensors are missing, left over, misshapen or not finite; counted and named.
     """
-    state = dict(tensors)
+    shapes = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    # torch refuses all when one is misshapen; it is to be named beside the missing ones.
+    state = {name: tensor for name, tensor in tensors.items() if shapes.get(name) in (None, tuple(tensor.shape))}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         result = network.load_state_dict(state, strict=False)
-    shapes = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
     given = {**tensors, **state}
     misshapen = [
         f"{name} {tuple(given[name].shape)} instead of {shapes[name]}" for name in result.missing_keys if name in given

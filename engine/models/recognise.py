@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engine.errors import ModelError
 from engine.models.catalogue import load_catalogue
 from engine.models.model_file import is_safetensors, read_header
 from engine.models.pickle_scan import check_checkpoint
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
+
+    from engine.models.manifest import Manifest
 
 CHECKPOINT_SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt")
+# Networks take a second each to build, one of them half a minute: only those of about the right size are. What a
+# network does not use makes up to a twentieth of a published file.
+SIZE_TOLERANCE = 0.05
 
 
 def check_content(path: Path) -> None:
@@ -28,25 +36,35 @@ def check_content(path: Path) -> None:
         check_checkpoint(path)
 
 
+def _network(manifest: Manifest) -> nn.Module:
+    """Return the network of a manifest without memory for its weights, where it can be built so."""
+    import torch
+
+    from engine.models.architecture import network_of
+
+    try:
+        with torch.device("meta"):
+            return network_of(manifest)
+    except ModelError:
+        return network_of(manifest)
+
+
 def fitting_models(tensors: Mapping[str, torch.Tensor]) -> list[str]:
     """Return the names of the catalogue's models whose network takes exactly these tensors.
 
     Args:
         tensors: Tensors by the network's own names.
     """
-    import torch
-
-    from engine.models.architecture import network_of
-
     given = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     fitting, known = [], {}
+    megabytes = sum(4 * math.prod(shape) for shape in given.values()) / 1e6
     for name, entry in load_catalogue().items():
         manifest = entry.manifest
+        if abs(megabytes / entry.size_mb - 1) > SIZE_TOLERANCE:
+            continue
         kind = (manifest.architecture, manifest.encoder, len(manifest.bands), len(manifest.nomenclature.classes))
         if kind not in known:
-            with torch.device("meta"):
-                state = network_of(manifest).state_dict()
-            known[kind] = {name: tuple(tensor.shape) for name, tensor in state.items()}
+            known[kind] = {name: tuple(tensor.shape) for name, tensor in _network(manifest).state_dict().items()}
         if known[kind] == given:
             fitting.append(name)
     return fitting

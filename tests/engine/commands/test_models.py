@@ -16,9 +16,9 @@ def describe(recorder, name=None):
 
 def test_the_catalogue_is_listed(recorder):
     listed = describe(recorder)["models"]
-    assert len(listed) == 8
+    assert len(listed) == 8 + 9
     for item in listed:
-        assert item["name"].startswith("FLAIR-INC")
+        assert item["name"].startswith(("FLAIR-INC", "FLAIR-HUB"))
         assert item["title"]
         assert item["licence"] == "etalab-2.0"
         assert len(item["classes"]) == 19

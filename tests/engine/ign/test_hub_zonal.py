@@ -74,7 +74,7 @@ def test_one_aerial_image(files):
     ("changes", "told"),
     [
         ({"on": ("SENTINEL2_TS", "DEM_ELEV")}, ["line", "DEM_ELEV, SENTINEL2_TS"]),
-        ({"arch": "swin_base_patch4_window12_384-upernet"}, ["swin_base_patch4_window12_384", "ConvNeXt"]),
+        ({"arch": "swin_base_patch4_window12_384-unet"}, ["swin_base_patch4_window12_384", "UPerNet"]),
         ({"arch": "resnet18"}, ["names no encoder and decoder"]),
         ({"tasks": []}, ["0 tasks are active"]),
         ({"tasks": [{"name": "a", "class_names": {1: "b", 2: "c"}}]}, ["numbered from 0"]),
@@ -86,6 +86,11 @@ def test_what_is_not_possible_is_named(files, changes, told):
         read(files, **changes)
     for part in told:
         assert part in str(caught.value)
+
+
+def test_the_upernet_is_that_of_flair_hub(files):
+    wanted = read(files, arch="swin_base_patch4_window12_384-upernet")
+    assert (wanted.architecture, wanted.encoder) == ("flair-hub-upernet", "tu-swin_base_patch4_window12_384")
 
 
 def test_weights_under_the_names_of_flair_hub(tmp_path):

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import yaml
 
 from engine.models import catalogue
+from engine.resources import RESOURCES
 from tests.engine import tiny
 
 NAME, FILE = "small-unet", "small-unet_weights.pth"
@@ -24,12 +25,13 @@ ENTRY = {
 
 
 @contextmanager
-def small_catalogue(monkeypatch, tmp_path, **changes):
+def small_catalogue(monkeypatch, tmp_path, without=(), **changes):
     """Replace the catalogue by one of two small models."""
-    defaults = yaml.safe_load(catalogue.CATALOGUE.read_text(encoding="utf-8"))["defaults"]
-    models = {NAME: {**ENTRY, **changes}, OTHER: {**ENTRY, "architecture": "fpn"}}
+    real = yaml.safe_load((RESOURCES / "models.yaml").read_text(encoding="utf-8"))
+    first = {key: value for key, value in {**ENTRY, **changes}.items() if key not in without}
+    models = {NAME: first, OTHER: {**ENTRY, "architecture": "fpn", "size_mb": 17.0}}
     path = tmp_path / "catalogue.yaml"
-    path.write_text(yaml.safe_dump({"defaults": defaults, "models": models}), encoding="utf-8")
+    path.write_text(yaml.safe_dump({**real, "models": models}), encoding="utf-8")
     monkeypatch.setattr(catalogue, "CATALOGUE", path)
     monkeypatch.setenv("FLAIR_CACHE_DIR", str(tmp_path / "cache"))
     catalogue.load_catalogue.cache_clear()
