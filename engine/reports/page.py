@@ -63,6 +63,15 @@ def hectares(value: float | None) -> str:
     return f"{value:,.{4 if 0 < abs(value) < 0.0995 else 2}f}".replace(",", "\N{NO-BREAK SPACE}")
 
 
+def short_hectares(value: float) -> str:
+    """Return hectares as they fit into a narrow cell: two decimals, none from 100 on, `<0.01`, nothing for 0."""
+    if not value:
+        return ""
+    if value < 0.005:
+        return "<0.01"
+    return f"{value:,.{0 if value >= 99.995 else 2}f}".replace(",", "\N{NO-BREAK SPACE}")
+
+
 def title(name: str) -> str:
     """Return a class' name as a legend shows it."""
     return name[:1].upper() + name[1:]
@@ -88,6 +97,7 @@ def _environment() -> jinja2.Environment:
         brief=brief,
         whole=whole,
         hectares=hectares,
+        short_hectares=short_hectares,
         class_title=title,
         safe_color=safe_color,
     )

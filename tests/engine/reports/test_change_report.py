@@ -1,4 +1,5 @@
 from engine.reports.change_report import Balance, ChangeReport, PolygonChange, render
+from engine.reports.page import short_hectares
 
 CLASSES = [Balance(1, "building", "#db0e9a", 10.0, 2.0, 0.5), Balance(10, "grass <b>", "#55ff00", 30.0, 0.5, 2.0)]
 MATRIX = [[9.5, 0.5], [2.0, 28.0]]
@@ -21,6 +22,11 @@ def test_page():
     assert "Building, unchanged: 9.50 ha" in html
     assert "careful" in html
     assert "<script" not in html
+
+
+def test_cells_are_narrow():
+    found = [short_hectares(value) for value in (0.0, 0.001, 0.005, 0.5, 99.99, 99.999, 1234.4)]
+    assert found == ["", "<0.01", "0.01", "0.50", "99.99", "100", "1\N{NO-BREAK SPACE}234"]
 
 
 def test_nothing_changed_and_no_groups():
