@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import rasterio
@@ -307,3 +309,44 @@ def test_degrees_serve_where_all_inputs_have_them(make, scene, tmp_path):
     assert image[3, 100, 100] == 0
     assert result["counts"]["without_height"] == 0
     assert result["counts"]["filled_height"] > 0
+
+
+def test_the_result_is_plain_and_the_report_shows_it(make, scene, tmp_path):
+    (tmp_path / "pages").mkdir()
+    report = tmp_path / "pages" / "checks.html"
+    result = make(**inputs(scene), report=str(report))
+    assert json.loads(json.dumps(result, allow_nan=False)) == result
+    assert result["report"] == str(report)
+    assert sorted(item.name for item in tmp_path.iterdir()) == ["out.tif", "pages"]
+    html = report.read_text(encoding="utf-8")
+    red = result["statistics"]["red"]
+    assert red["mean"] == pytest.approx(scene["pixels"][0].mean(), abs=1e-3)
+    assert (red["flair_mean"], red["flair_deviation"]) == (105.08, 52.17)
+    assert f"<b>{red['mean']:.1f}</b>" in html
+    assert "rgb_2021.tif" in html
+    # in colour, infrared in colour, five bands
+    assert html.count('<img src="data:image/png') == 7
+    assert result["correlations"]["red"] == pytest.approx(
+        np.corrcoef(scene["pixels"][3].ravel(), scene["pixels"][0].ravel())[0, 1], abs=1e-3
+    )
+
+
+def test_an_image_unlike_flair_is_warned_of(make, scene, tmp_path):
+    bright = np.clip(scene["pixels"][:3].astype(int) + 150, 0, 255).astype(np.uint8)
+    path = tiny.write(tmp_path / "bright.tif", bright, transform=scene["transform"])
+    warnings = make(rgb=path)["warnings"]
+    assert any("mean of red" in text and "standard deviations" in text for text in warnings)
+    assert any("stand at 255" in text for text in warnings)
+
+
+def test_the_command_line(scene, tmp_path):
+    output = tmp_path / "out.tif"
+    done = tiny.engine("prepare-input", "--rgb", scene["rgb"], "--irc", scene["irc"], "--output", output)
+    assert done.returncode == 0, done.stderr
+    assert f"output: {output}" in done.stdout
+    assert (read(output)[0] == scene["pixels"][:4]).all()
+    other = tmp_path / "other.tif"
+    refused = tiny.engine("prepare-input", "--rgb", scene["rgb"], "--nir", scene["rgb"], "--output", other)
+    assert refused.returncode == 3
+    assert "Error: rgb_2021.tif, given as nir, has 3 bands" in refused.stderr
+    assert "--rgb FILE [FILE ...]" in tiny.engine("prepare-input", "--help").stdout
