@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import List
 
-from qgis.core import QgsProcessingProvider
+from qgis.core import QgsApplication, QgsProcessingProvider
 from qgis.PyQt.QtGui import QIcon
 
 from .algorithms.apply_style import ApplyStyleAlgorithm
@@ -26,6 +26,7 @@ from .algorithms.train import TrainAlgorithm
 from .i18n import tr
 from .paths import plugin_version, resources
 from .settings import add_settings, remove_settings
+from .shipped_models import shipped_models
 
 
 class FlairProvider(QgsProcessingProvider):
@@ -53,11 +54,18 @@ class FlairProvider(QgsProcessingProvider):
 
     def load(self) -> bool:
         add_settings(self.name(), self.icon())
+        QgsApplication.processingRegistry().providerAdded.connect(self._add_chains)
         return super().load()
 
     def unload(self) -> None:
+        QgsApplication.processingRegistry().providerAdded.disconnect(self._add_chains)
         remove_settings()
         super().unload()
+
+    def _add_chains(self, provider: str) -> None:
+        # only now can a chain find its steps in the registry
+        if provider == self.id():
+            self.refreshAlgorithms()
 
     def loadAlgorithms(self) -> None:
         # in the order of work
@@ -80,6 +88,9 @@ class FlairProvider(QgsProcessingProvider):
             DiagnosticsAlgorithm,
         ):
             self.addAlgorithm(algorithm())
+        if QgsApplication.processingRegistry().providerById(self.id()) is not None:
+            for chain in shipped_models():
+                self.addAlgorithm(chain)
 
     def supportedOutputRasterLayerExtensions(self) -> List[str]:
         # the engine writes GeoTIFF, and a VRT over kilometric sheets

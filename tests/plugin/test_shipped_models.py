@@ -10,6 +10,7 @@ from osgeo import gdal
 from qgis.core import QgsApplication, QgsProcessingModelAlgorithm
 
 from flair_qgis.model_file import read_model_file
+from flair_qgis.provider import FlairProvider
 
 FOLDER = ROOT / "resources" / "models3"
 PREPARE = "prepare_and_classify.model3"
@@ -168,3 +169,32 @@ def test_the_modeler_takes_all_steps_for_finished(name):
     assert model(name=name).validate() == (True, [])
     for child in model(name=name).childAlgorithms().values():
         assert QgsApplication.processingRegistry().algorithmById(child.algorithmId()), child.algorithmId()
+
+
+def test_they_are_in_the_toolbox(fake_engine, image, tmp_path, context, feedback):
+    registry = QgsApplication.processingRegistry()
+    found = {item.name(): item for item in registry.providerById("flair").algorithms()}
+    for path in FOLDER.iterdir():
+        item = found[path.stem.replace("_", "")]
+        shipped = model(name=path.name)
+        assert (item.displayName(), item.groupId()) == (shipped.displayName(), "chains")
+        names = [definition.name() for definition in shipped.parameterDefinitions()]
+        assert [definition.name() for definition in item.parameterDefinitions()] == names
+        assert not item.icon().isNull()
+    chain = registry.createAlgorithmById("flair:prepareandclassify")
+    parameters = destinations(chain, image=tmp_path / "image.tif", land_cover=tmp_path / "map.tif")
+    _, success = chain.run({"rgb": [image], **parameters}, context, feedback)
+    assert success, feedback.errors
+    assert [entry["command"] for entry in fake_engine.requests] == ["prepare-input", "classify"]
+
+
+def test_they_stay_when_the_provider_is_taken_out_and_in(qgis_app):
+    registry = QgsApplication.processingRegistry()
+    registry.removeProvider("flair")
+    assert registry.createAlgorithmById("flair:prepareandclassify") is None
+    # Python has to keep it: the registry holds a pointer only
+    qgis_app.flair_provider = FlairProvider()
+    registry.addProvider(qgis_app.flair_provider)
+    names = [item.name() for item in registry.providerById("flair").algorithms()]
+    assert len(names) == len(set(names))
+    assert {"prepareandclassify", "trainonmyarea", "classify"} <= set(names)
