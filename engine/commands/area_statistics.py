@@ -54,7 +54,7 @@ def run(request: AreaStatisticsRequest, reporter: Reporter, cancelled: threading
     raster = open_class_map(
         request.input, nomenclature=request.nomenclature, crs=request.crs, what="The class raster", reporter=reporter
     )
-    areas = raster.areas()
+    areas = raster.areas(noting)
     zones = _zones(request, raster, noting)
     step = timed_progress(reporter)
     with FOLDER.staged(output, overwrite=request.overwrite) as folder:

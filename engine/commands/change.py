@@ -143,9 +143,9 @@ def _prepare(request: ChangeRequest, reporter: Reporter) -> _Job:
         open_class_map(path, nomenclature=request.nomenclature, crs=None, what=what, reporter=reporter)
         for path, what in ((request.before, "The earlier raster"), (request.after, "The later raster"))
     )
-    areas = after.areas()
-    if before.source.crs is None:
-        reporter.warning(f"{before.what} has no CRS: taken to be in the later one's.")
+    areas = after.areas(reporter)
+    if before.source.crs is None or not (before.source.crs.is_geographic or before.source.crs.is_projected):
+        reporter.warning(f"{before.what} has no CRS with a place on earth: taken to be in the later one's.")
     transitions = Transitions(common_classes(before, after))
     groups = read_groups(request.groups, transitions.classes)
     if groups is None:

@@ -75,14 +75,17 @@ class ClassMap:
         """Return pixels, as the source reads them, as codes; see `engine.rasters.class_codes.class_codes`."""
         return class_codes(values[0], valid, self.nomenclature, self.what)
 
-    def areas(self) -> PixelAreas:
+    def areas(self, reporter: Reporter) -> PixelAreas:
         """Return the areas of the pixels.
+
+        Args:
+            reporter: Is warned of a local CRS, whose units are taken as metres.
 
         Raises:
             InputError: There is no CRS, or it does not hold where the raster lies.
         """
         source, crs = self.source, self.crs
-        ground_sampling_distance(crs, source.transform, source.width, source.height, SilentReporter())
+        ground_sampling_distance(crs, source.transform, source.width, source.height, reporter)
         return PixelAreas(crs, source.transform, source.width, source.height)
 
     def warning_of(self, strange: Counter[int], effect: str) -> str:
@@ -133,6 +136,8 @@ def open_class_map(path: str, *, nomenclature: str | None, crs: str | None, what
         ground_sampling_distance=1.0,
         reporter=SilentReporter(),
     )
+    if crs is not None and file.crs is not None and source.crs == file.crs and CRS.from_user_input(crs) != file.crs:
+        reporter.warning(f"{name} carries a CRS of its own, which is kept; {crs} is not used.")
     classes = resolve_nomenclature(nomenclature) if nomenclature else named_classes(file)
     reporter.log(
         f"{name}: {source.width} x {source.height} pixels, {len(classes.enabled)} classes of '{classes.name}'."

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from rasterio.crs import CRS
 from rasterio.enums import Resampling
 from rasterio.errors import CRSError
 from rasterio.vrt import WarpedVRT
@@ -45,12 +46,12 @@ class NearestRaster:
     def on(cls, source: RasterSource, target: RasterSource, what: str) -> NearestRaster:
         """Return a raster on the grid of another.
 
-        A raster without a CRS is taken to be in the other's.
+        A raster without a CRS, or with a local one, is taken to be in the other's.
 
         Raises:
             InputError: They do not overlap, or it cannot be told.
         """
-        alike = source.crs is None or target.crs is None or source.crs == target.crs
+        alike = _nowhere(source.crs) or _nowhere(target.crs) or source.crs == target.crs
         if alike and (source.width, source.height) == (target.width, target.height):
             corners = ((0, 0), (target.width, 0), (0, target.height), (target.width, target.height))
             moved = [~target.transform * (source.transform * corner) for corner in corners]
@@ -97,7 +98,7 @@ class NearestReader:
         self._stack.callback(dataset.close)
         self._dataset: Any = WarpedVRT(
             dataset,
-            src_crs=source.crs or target.crs,
+            src_crs=target.crs if _nowhere(source.crs) or _nowhere(target.crs) else source.crs,
             crs=target.crs,
             transform=target.transform,
             width=target.width,
@@ -136,3 +137,8 @@ class NearestReader:
                 "The file is damaged or incomplete: copy or download it again.",
             ) from error
         return pixels, mask > 0
+
+
+def _nowhere(crs: CRS | None) -> bool:
+    """Return whether a CRS has no place on earth."""
+    return crs is None or not (crs.is_geographic or crs.is_projected)

@@ -228,7 +228,8 @@ def _with_crs(file: RasterFile, crs: str | None, reporter: Reporter) -> RasterFi
         given = CRS.from_user_input(crs)
     except (CRSError, ValueError) as error:
         raise RequestError(f"'{crs}' is no known CRS.", "Give one such as EPSG:2154.") from error
-    if file.crs is None:
+    if file.crs is None or not (file.crs.is_geographic or file.crs.is_projected):
+        # Masks of the FLAIR data set carry a local CRS, which has a name but no place on earth.
         return replace(file, crs=given)
     if file.crs != given:
         reporter.warning(f"{file.name} carries {_crs_name(file.crs)}, which is kept; {crs} is not used.")

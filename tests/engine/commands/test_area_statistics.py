@@ -183,6 +183,20 @@ def test_a_crs_for_a_raster_without_one(count, tmp_path, codes):
     assert count(input=path, crs="EPSG:2154")["hectares"] == pytest.approx(2.95 * GROUND, rel=1e-5)
 
 
+def test_a_local_crs_is_said_and_can_be_replaced(count, tmp_path, codes, recorder):
+    local = 'LOCAL_CS["RGF93 v1 / Lambert-93",UNIT["metre",1]]'
+    path = tiny.write(tmp_path / "x.tif", codes[None], transform=METRES, crs=local, nodata=0)
+    assert count(input=path)["hectares"] == pytest.approx(2.95)
+    assert "without a place on earth" in recorder.warnings[0]
+    result = count(input=path, crs="EPSG:2154", overwrite=True)
+    assert result["hectares"] == pytest.approx(2.95 * GROUND, rel=1e-5)
+
+
+def test_another_crs_than_the_files_own_is_not_used(count, recorder):
+    assert count(crs="EPSG:3857")["hectares"] == pytest.approx(2.95 * GROUND, rel=1e-5)
+    assert "carries a CRS of its own, which is kept; EPSG:3857 is not used" in recorder.warnings[0]
+
+
 def test_polygons_that_touch_nothing(count, tmp_path):
     path = write_features(tmp_path / "c.gpkg", [box(METRES, 0, 500, 10, 10)])
     with pytest.raises(InputError, match=r"No polygon of .* lies on the raster"):

@@ -181,6 +181,18 @@ def test_another_crs(change, before, tmp_path):
     assert (found == expected).mean() > 0.995
 
 
+@pytest.mark.parametrize("crs", [None, 'LOCAL_CS["RGF93 v1 / Lambert-93",UNIT["metre",1]]'])
+def test_an_earlier_raster_without_a_crs(change, before, tmp_path, recorder, crs):
+    expected = pixels_of(change())
+    path = tiny.write(
+        tmp_path / "bare.tif", before[None, 10:], transform=METRES * Affine.translation(0, 10), crs=crs, nodata=0
+    )
+    found = pixels_of(change(before=path, output=str(tmp_path / "other")))
+    assert (found[10:] == expected[10:]).all()
+    assert (found[:10] == 0).all()
+    assert "taken to be in the later one's" in recorder.warnings[0]
+
+
 def test_classes_that_differ_are_refused(change, tmp_path):
     from engine.nomenclature import load_nomenclature
     from engine.rasters.style import class_aux_xml
