@@ -215,9 +215,11 @@ def _check_crs(file: RasterFile, option: str, crs: str | None) -> None:
             f"{file.name}, given as {option}, has no georeference, so its place is unknown.",
             "Georeference it first, or look for the world file (.tfw, .j2w, .tab) that belongs beside it.",
         )
-    if file.crs is None and crs is None:
+    local = file.crs is not None and not (file.crs.is_geographic or file.crs.is_projected)
+    if crs is None and (file.crs is None or local):
+        what = "a local CRS without a place on earth" if local else "no CRS"
         raise InputError(
-            f"{file.name}, given as {option}, has no CRS.",
+            f"{file.name}, given as {option}, has {what}.",
             "Give the CRS of inputs that carry none, such as --crs EPSG:2154.",
         )
 

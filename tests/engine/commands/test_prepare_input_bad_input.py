@@ -129,6 +129,12 @@ def test_an_input_without_a_crs(make, refuse, scene, tmp_path, name):
         assert file.crs == CRS.from_epsg(2154)
 
 
+def test_a_local_crs_is_none(make, refuse, scene, tmp_path):
+    local = copy(scene["irc"], tmp_path / "irc.tif", crs='LOCAL_CS["local",UNIT["metre",1]]')
+    assert "a local CRS" in refuse(rgb=scene["rgb"], irc=local).message
+    assert make(rgb=scene["rgb"], irc=local, crs="EPSG:2154")["pixels"] == 300_000
+
+
 def test_an_input_in_another_crs(refuse, scene, tmp_path):
     other = copy(scene["dsm"], tmp_path / "dsm.tif", crs="EPSG:3857")
     error = refuse(**inputs(scene, "rgb", "dtm"), dsm=other)
