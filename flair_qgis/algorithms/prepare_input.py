@@ -119,8 +119,8 @@ class PrepareInputAlgorithm(FlairAlgorithm):
             "have to come as files, or from a service of values (WCS).</p>"
             "<p><b>Values.</b> Imagery of 16 bits becomes 8: by percentiles, or by a range of values.</p>"
             "<p><b>Output.</b> A GeoTIFF, and a report of what was checked: places where the bands do not fit "
-            "together, holes, odd values. A .vrt file instead of an image works where nothing has to be computed. A "
-            "run that was interrupted goes on when it is started again with the same values.</p>"
+            "together, holes, odd values. A .vrt file instead of an image works where nothing has to be computed. An "
+            "interrupted run on files goes on when it is started again with the same values.</p>"
             "<p><b>Example.</b> <code>qgis_process run flair:prepareinput -- RGB_FOLDER=ORTHO_RVB IRC_FOLDER=ORTHO_IRC "
             "DSM=dsm.tif DTM=dtm.tif EXTENT=844000,846000,6540000,6542000 OUTPUT=image.tif</code></p>"
         )

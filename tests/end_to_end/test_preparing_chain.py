@@ -91,10 +91,11 @@ def rasters_extent(transform, column, row, width, height):
     return f"{left},{right},{bottom},{top} [EPSG:2154]"
 
 
-def test_shipped_model_goes_from_products_to_a_map(qgis, material, products, tmp_path):
+@pytest.mark.parametrize("chain", [CHAIN, "flair:prepareandclassify"], ids=["file", "toolbox"])
+def test_shipped_model_goes_from_products_to_a_map(qgis, material, products, tmp_path, chain):
     image, output = tmp_path / "image.tif", tmp_path / "map.tif"
-    outputs = destinations(qgis, CHAIN, image=image, land_cover=output, report=tmp_path / "report.html")
-    answer = qgis.execute(CHAIN, timeout=2 * MINUTES, model_file=material.model, **products, **outputs)
+    outputs = destinations(qgis, chain, image=image, land_cover=output, report=tmp_path / "report.html")
+    answer = qgis.execute(chain, timeout=2 * MINUTES, model_file=material.model, **products, **outputs)
     assert answer.code == 0, answer.text
     assert "Traceback" not in answer.text
     assert_is_the_scene(material, image)
