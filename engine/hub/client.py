@@ -47,6 +47,13 @@ def host() -> str:
     return f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
 
 
+def offline() -> bool:
+    """Return whether HF_HUB_OFFLINE forbids every request."""
+    from huggingface_hub import constants
+
+    return constants.HF_HUB_OFFLINE
+
+
 def hub_cache() -> Path:
     """Return the folder in which the hub's client and this project keep fetched files; it may not exist yet."""
     from huggingface_hub import constants

@@ -192,6 +192,7 @@ def _fetched(
     reporter: Reporter,
     cancelled: threading.Event,
 ) -> tuple[Path, str, str, str, str]:
+    from engine.hub.client import offline
     from engine.hub.download import fetch, find_local
     from engine.hub.repository import find_file
 
@@ -203,6 +204,12 @@ def _fetched(
         local = find_local(entry.repository, remembered.source, remembered.commit)
         if local is not None and file_sha256(local) == remembered.source_sha256:
             return local, remembered.source_sha256, remembered.source, remembered.commit, remembered.licence
+    if offline():
+        # Fetched by another program, or copied here: the folder of a snapshot bears its commit.
+        local = find_local(entry.repository, entry.file, wanted or "main")
+        if local is not None:
+            reporter.log(f"Taking {entry.file} from the hub's cache, since HF_HUB_OFFLINE is set.")
+            return local, file_sha256(local), entry.file, local.parent.name, ""
     progress(0.0, f"Looking for {name}", None)
     remote = find_file(entry.repository, wanted, entry.file, CHECKPOINT_SUFFIXES, reporter, cancelled)
     reporter.log(

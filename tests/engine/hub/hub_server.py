@@ -62,6 +62,8 @@ class HubServer:
         self.ignore_range = False
         self.damaged = 0
         self.bytes_per_second = 0
+        # Bytes after which the next connections fall silent without an end.
+        self.stalls: list[int] = []
         self.stalled = threading.Event()
 
     def __enter__(self):
@@ -218,7 +220,9 @@ class HubServer:
         if asked.range and not self.ignore_range:
             handler.send_header("Content-Range", f"bytes {first}-{len(content) - 1}/{len(content)}")
         handler.end_headers()
-        last = min(len(content), first + self.drops.pop(0)) if self.drops else len(content)
+        silent = bool(self.stalls)
+        breaks = self.stalls or self.drops
+        last = min(len(content), first + breaks.pop(0)) if breaks else len(content)
         for position in range(first, last, CHUNK):
             piece = content[position : min(position + CHUNK, last)]
             handler.wfile.write(piece)
@@ -226,4 +230,6 @@ class HubServer:
             if self.bytes_per_second:
                 time.sleep(len(piece) / self.bytes_per_second)
         if last < len(content):
+            if silent:
+                self.stalled.wait(30)
             handler.close_connection = True

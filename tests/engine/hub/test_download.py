@@ -75,6 +75,13 @@ def test_bytes_that_arrived_are_not_fetched_twice(stocked, recorder):
     assert starts == [0, 1, 300_001, 300_008, 1_300_009, 1_300_009, 1_316_393, 2_316_392]
 
 
+def test_a_line_that_falls_silent_is_asked_anew(stocked, recorder, monkeypatch):
+    monkeypatch.setattr(download, "READ_TIMEOUT", 0.3)
+    stocked.stalls = [700_000, 0, 700_001]
+    assert fetched(recorder).read_bytes() == CONTENT
+    assert stocked.sent() == len(CONTENT)
+
+
 def test_a_later_run_goes_on(stocked, recorder):
     for kept in (500_000, 1_400_000):
         stocked.drops = [kept, *([0] * 20)]

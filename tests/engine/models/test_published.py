@@ -6,7 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from huggingface_hub import constants
+from huggingface_hub import constants, hf_hub_download
 
 from engine.errors import Cancelled, ModelError, OutputError
 from engine.models import conversion
@@ -208,6 +208,15 @@ def test_offline_with_nothing_there_names_all_ways_out(hub, recorder, monkeypatc
     assert f"models download {NAME}" in said
     assert "--weights" in said
     assert str(model_folder(NAME)) in said
+
+
+def test_offline_what_another_program_fetched_is_taken(hub, recorder, monkeypatch, tmp_path):
+    hf_hub_download(REPOSITORY, FILE, cache_dir=tmp_path / "hub", endpoint=hub.address, token=False)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    hub.asked.clear()
+    model = resolve_model(NAME, reporter=recorder)
+    assert model.manifest.provenance["revision"] == hub.repositories[REPOSITORY].commit
+    assert hub.asked == []
 
 
 def test_a_licence_that_differs_is_told_and_stored(hub, recorder):
