@@ -27,7 +27,7 @@ from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.file_download import repo_folder_name
 from huggingface_hub.utils import hf_raise_for_status  # type: ignore[attr-defined] # exported lazily
 
-from engine.errors import Cancelled, EngineError, ModelError, OutputError
+from engine.errors import Cancelled, ModelError, OutputError
 from engine.events import Reporter
 from engine.hub.client import endpoint, headers, host, hub_cache, quiet
 from engine.hub.failures import explained
@@ -38,8 +38,8 @@ Progress = Callable[[float, str, float | None], None]
 
 # Room that must be left on the disk when the file is whole.
 SPARE_BYTES = 64 * 1024 * 1024
-# Seconds over which the rate is taken.
-RATE_OVER = 10.0
+# Seconds over which the rate is taken, and after which it is told.
+RATE_OVER, RATE_AFTER = 10.0, 1.0
 CONNECT_TIMEOUT, READ_TIMEOUT = 10.0, 20.0
 HASHED_BYTES = 1 << 22
 HASHING = 0.05
@@ -110,7 +110,7 @@ def _fill(
     if file.tell() > remote.size:
         file.truncate(0)
         file.seek(0)
-    patience, rate = Patience(reporter, cancelled), _Rate(file.tell())
+    patience, rate = Patience(reporter, cancelled), _Rate()
     if file.tell():
         reporter.log(f"Going on after the {_megabytes(file.tell())} that are here already.")
     try:
@@ -119,8 +119,9 @@ def _fill(
                 _append(remote, file, patience, rate, progress, cancelled)
             except (httpx2.TransportError, HfHubHTTPError) as error:
                 patience.wait(error)
-    except EngineError:
-        raise
+    except Cancelled as error:
+        kept = f"The {_megabytes(file.tell())} that arrived are kept: the same command goes on after them."
+        raise Cancelled(f"Cancelled. {kept}" if file.tell() else error.message) from error
     except (httpx2.HTTPError, HfHubHTTPError, ConnectionError) as error:
         said = explained(error, remote.repository, remote.commit, remote.name)
         if file.tell():
@@ -171,19 +172,15 @@ def _goes_on(content_range: str, have: int) -> bool:
 
 
 class _Rate:
-    """Bytes a second over the last seconds.
+    """Bytes a second over the last seconds, from the first that arrive on."""
 
-    Args:
-        have: Bytes that were there before.
-    """
-
-    def __init__(self, have: int) -> None:
-        self._seen: deque[tuple[float, int]] = deque([(time.monotonic(), have)])
+    def __init__(self) -> None:
+        self._seen: deque[tuple[float, int]] = deque()
 
     def seconds_for(self, done: int, size: int) -> float | None:
         """Note the bytes that are done, and return the seconds that the rest takes, None while unknown."""
         now = time.monotonic()
-        if done < self._seen[-1][1]:
+        if self._seen and done < self._seen[-1][1]:
             self._seen.clear()
         self._seen.append((now, done))
         while len(self._seen) > 2 and now - self._seen[0][0] > RATE_OVER:
@@ -192,8 +189,10 @@ class _Rate:
         return (size - done) / rate if rate else None
 
     def _value(self) -> float:
+        if not self._seen:
+            return 0.0
         (began, first), (ended, last) = self._seen[0], self._seen[-1]
-        return (last - first) / (ended - began) if ended - began > 0.2 else 0.0
+        return (last - first) / (ended - began) if ended - began > RATE_AFTER else 0.0
 
     def __str__(self) -> str:
         rate = self._value()

@@ -99,7 +99,7 @@ def test_a_cancelled_run_stops_at_once_and_is_gone_on_with(stocked, recorder):
     cancelled = threading.Event()
     threading.Timer(0.5, cancelled.set).start()
     began = time.monotonic()
-    with pytest.raises(Cancelled):
+    with pytest.raises(Cancelled, match="MB that arrived are kept"):
         fetched(recorder, cancelled=cancelled)
     assert time.monotonic() - began < 1.2
     stocked.bytes_per_second = 0
