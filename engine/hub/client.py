@@ -43,8 +43,11 @@ def endpoint() -> str:
 
 def host() -> str:
     """Return the hub's name for people: address without user, password and path."""
-    parts = urlsplit(endpoint())
-    return f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
+    try:
+        parts = urlsplit(endpoint())
+        return f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
+    except ValueError:
+        return "the hub"
 
 
 def offline() -> bool:

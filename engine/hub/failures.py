@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from urllib.parse import urlsplit
 
 import httpx2
 from huggingface_hub.errors import (
@@ -16,7 +17,7 @@ from huggingface_hub.errors import (
 )
 
 from engine.errors import EngineError, ModelError
-from engine.hub.client import host
+from engine.hub.client import endpoint, host
 
 # What may be over a moment later: too many requests, and a server that is ill.
 PASSING_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -65,6 +66,11 @@ def explained(error: Exception, repository: str, revision: str | None, file: str
         )
     if isinstance(error, httpx2.ProxyError):
         return _proxy(error)
+    if isinstance(error, httpx2.InvalidURL | httpx2.UnsupportedProtocol) or _no_address():
+        return ModelError("The hub's address is no address.", "Check HF_ENDPOINT: https:// and the name of a server.")
+    if isinstance(error, ImportError) or (isinstance(error, ValueError) and "proxy" in str(error).lower()):
+        # The client tells of a proxy that it cannot use only when it makes its first connection.
+        return ModelError("The network's proxy is of a kind that cannot be used here.", f"{CHECK_PROXY}: http:// is.")
     if _certificate(error):
         return ModelError(
             f"The certificate of {host()} is not trusted by this computer.",
@@ -105,6 +111,11 @@ def _refused(error: HfHubHTTPError, what: str, revision: str | None, file: str |
     if status == 429:
         return ModelError(f"{host()} answers no more for now: too many requests.", "Try again in some minutes.")
     return ModelError(f"{host()} answers with error {status}.", f"Try again later, or {BY_HAND}.")
+
+
+def _no_address() -> bool:
+    parts = urlsplit(endpoint()) if host() != "the hub" else None
+    return parts is None or parts.scheme not in ("http", "https") or not parts.hostname
 
 
 def _proxy(error: Exception) -> EngineError:

@@ -19,6 +19,11 @@ from engine.hub.failures import explained
 from engine.hub.patience import patiently
 
 TIMEOUT = 20.0
+ANY_FAILURE = (
+    *(httpx2.HTTPError, HfHubHTTPError, FileMetadataError, ConnectionError),
+    # An address or a proxy that cannot be used; an answer that is no JSON, or lacks what the client reads in it.
+    *(httpx2.InvalidURL, ImportError, ValueError, KeyError),
+)
 
 
 @dataclass(frozen=True)
@@ -84,8 +89,7 @@ def find_file(
             reporter,
             cancelled,
         )
-    except (httpx2.HTTPError, HfHubHTTPError, FileMetadataError, ConnectionError, ValueError, KeyError) as error:
-        # The last two: an answer that is no JSON, or lacks what the client reads in it.
+    except ANY_FAILURE as error:
         raise explained(error, repository, revision, file or name) from error
     listed = next((item for item in info.siblings or [] if item.rfilename == file), None)
     stated = listed.lfs.sha256 if listed is not None and listed.lfs is not None else ""

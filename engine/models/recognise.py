@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,21 +51,22 @@ def _network(manifest: Manifest) -> nn.Module:
 
 
 def fitting_models(tensors: Mapping[str, torch.Tensor]) -> list[str]:
-    """Return the names of the catalogue's models whose network takes exactly these tensors.
+    """Return the names of the catalogue's models whose network takes tensors of exactly these shapes.
 
     Args:
         tensors: Tensors by the network's own names.
     """
-    given = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    # Shapes alone: libraries have renamed tensors, and loading knows the old names.
+    given = Counter(tuple(tensor.shape) for tensor in tensors.values())
     fitting, known = [], {}
-    megabytes = sum(4 * math.prod(shape) for shape in given.values()) / 1e6
+    megabytes = sum(4 * math.prod(shape) * count for shape, count in given.items()) / 1e6
     for name, entry in load_catalogue().items():
         manifest = entry.manifest
         if abs(megabytes / entry.size_mb - 1) > SIZE_TOLERANCE:
             continue
         kind = (manifest.architecture, manifest.encoder, len(manifest.bands), len(manifest.nomenclature.classes))
         if kind not in known:
-            known[kind] = {name: tuple(tensor.shape) for name, tensor in _network(manifest).state_dict().items()}
+            known[kind] = Counter(tuple(tensor.shape) for tensor in _network(manifest).state_dict().values())
         if known[kind] == given:
             fitting.append(name)
     return fitting

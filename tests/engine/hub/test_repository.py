@@ -151,6 +151,20 @@ def test_a_proxy_that_wants_a_password_is_said(recorder, hub, monkeypatch, addre
     assert "a-password" not in said
 
 
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1", "gopher://127.0.0.1:1"])
+def test_a_proxy_of_another_kind_is_said(recorder, hub, monkeypatch, proxy):
+    monkeypatch.setenv("HTTP_PROXY", proxy)
+    close_session()
+    hub.add(REPOSITORY, weights__pth=b"x")
+    assert "of a kind that cannot be used" in refused(recorder)
+
+
+@pytest.mark.parametrize("address", ["nowhere", "ftp://hub.example", "http://[", "http://hub.example:port"])
+def test_an_address_that_is_none_is_said(recorder, hub, monkeypatch, address):
+    monkeypatch.setattr(constants, "ENDPOINT", address)
+    assert "HF_ENDPOINT" in refused(recorder)
+
+
 def test_a_certificate_that_is_not_trusted_is_said():
     from engine.hub.failures import explained, passes
 
