@@ -16,6 +16,8 @@ from engine.vectors.flat import offsets_of, ranges
 from engine.vectors.outlines import Care, Lines, Outline
 
 Integers = npt.NDArray[np.int64]
+# Arcs that are drawn at once: GEOS keeps a few hundred bytes for each.
+_TOGETHER = 200_000
 _TABLE = ("begin", "end", "left", "right", "leaves", "arrives", "shoelace")
 
 
@@ -60,12 +62,14 @@ class ArcStore:
             "shoelace": arcs.shoelace(),
             "corner_counts": arcs.counts.astype(np.int32),
         }
-        lines = self._outline.draw(arcs)
-        parts["line_counts"] = lines.counts.astype(np.int32)
+        for first_arc in range(0, len(arcs), _TOGETHER):
+            some = np.arange(first_arc, min(first_arc + _TOGETHER, len(arcs)))
+            lines = self._outline.draw(arcs.chosen(some))
+            self._parts["line_counts"].append(lines.counts.astype(np.int32))
+            self._append_lines(lines)
         for name, values in parts.items():
             self._parts[name].append(values)
         _append(self._corners, arcs.points)
-        self._append_lines(lines)
 
     def _append_lines(self, lines: Lines) -> None:
         _append(self._lines, self._placed(lines.points))
@@ -105,16 +109,20 @@ class ArcStore:
         Raises:
             OutputError: The disk is full.
         """
-        points = np.memmap(self._corners, dtype=np.int32, mode="r").reshape(-1, 2)
         for care in np.unique(self.care[numbers]):
-            some = numbers[self.care[numbers] == care]
-            counts = self._corner_counts[some].astype(np.int64)
-            corners = points[ranges(self._corner_starts[some], counts)]
-            arcs = Arcs(corners, offsets_of(counts), self.table.left[some], self.table.right[some])
-            lines = self._outline.draw(arcs, Care(care))
-            self._starts[some] = self._line_points + lines.offsets[:-1]
-            self.counts[some] = lines.counts
-            self._append_lines(lines)
+            alike = numbers[self.care[numbers] == care]
+            for first in range(0, len(alike), _TOGETHER):
+                self._redraw_some(alike[first : first + _TOGETHER], Care(care))
+
+    def _redraw_some(self, numbers: Integers, care: Care) -> None:
+        counts = self._corner_counts[numbers].astype(np.int64)
+        points = np.memmap(self._corners, dtype=np.int32, mode="r").reshape(-1, 2)
+        corners = points[ranges(self._corner_starts[numbers], counts)]
+        arcs = Arcs(corners, offsets_of(counts), self.table.left[numbers], self.table.right[numbers])
+        lines = self._outline.draw(arcs, care)
+        self._starts[numbers] = self._line_points + lines.offsets[:-1]
+        self.counts[numbers] = lines.counts
+        self._append_lines(lines)
 
     def points(self, numbers: Integers, forward: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.float64], Integers]:
         """Return the points of some arcs in the CRS, and how many each has; the last of each is left out.
