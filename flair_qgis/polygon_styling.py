@@ -58,6 +58,8 @@ class PolygonStylePostProcessor(QgsProcessingLayerPostProcessorInterface):
     ) -> None:
         if not isinstance(layer, QgsVectorLayer) or layer.fields().indexOf(FIELD) < 0:
             return
+        # a file that was replaced while QGIS showed it
+        layer.reload()
         done = False
         if self.style is not None and self.style.is_file():
             _, done = layer.loadNamedStyle(str(self.style))
