@@ -1,13 +1,17 @@
-"""The plugin: adds the provider, and one entry to the Raster menu."""
+"""The plugin: adds the provider, the menu and the panel for a first use."""
 
 from __future__ import annotations
 
-from qgis.core import QgsApplication
-from qgis.PyQt.QtGui import QIcon
-from qgis.PyQt.QtWidgets import QAction
+from typing import Any, Optional
 
+from qgis.core import Qgis, QgsApplication
+from qgis.PyQt.QtCore import Qt, QUrl
+from qgis.PyQt.QtGui import QDesktopServices
+from qgis.PyQt.QtWidgets import QPushButton
+
+from .algorithm_dialogs import open_dialog
+from .documentation import documentation
 from .i18n import tr
-from .paths import resources
 from .provider import FlairProvider
 
 
@@ -18,10 +22,11 @@ class FlairPlugin:
         iface: QGIS's interface, None without a window.
     """
 
-    def __init__(self, iface) -> None:
+    def __init__(self, iface: Any) -> None:
         self._iface = iface
-        self._provider = None
-        self._action = None
+        self._provider: Optional[FlairProvider] = None
+        self._menu: Any = None
+        self._dock: Any = None
 
     def initProcessing(self) -> None:
         """Register the provider; all that qgis_process calls."""
@@ -29,24 +34,48 @@ class FlairPlugin:
         QgsApplication.processingRegistry().addProvider(self._provider)
 
     def initGui(self) -> None:
-        """Register the provider and the menu entry."""
+        """Register the provider and the menu."""
+        from .raster_menu import RasterMenu
+
         self.initProcessing()
-        icon = QIcon(str(resources() / "icons" / "flair.svg"))
-        self._action = QAction(icon, tr("Classify land cover…"), self._iface.mainWindow())
-        self._action.triggered.connect(self._open_dialog)
-        self._iface.addPluginToRasterMenu(tr("FLAIR land cover"), self._action)
+        self._menu = RasterMenu(self._iface, self._open_algorithm)
+        self._menu.fill(self._provider, self.show_first_steps, self._open_documentation)
 
     def unload(self) -> None:
         """Take everything out again."""
-        if self._action is not None:
-            self._iface.removePluginRasterMenu(tr("FLAIR land cover"), self._action)
-            self._action.deleteLater()
-            self._action = None
+        if self._dock is not None:
+            self._dock.stop()
+            self._iface.removeDockWidget(self._dock)
+            self._dock.deleteLater()
+            self._dock = None
+        if self._menu is not None:
+            self._menu.remove()
+            self._menu = None
         if self._provider is not None:
             QgsApplication.processingRegistry().removeProvider(self._provider)
             self._provider = None
 
-    def _open_dialog(self) -> None:
-        import processing
+    def show_first_steps(self) -> None:
+        """Show the panel for a first use."""
+        from .dock.first_steps import FirstStepsDock
 
-        processing.execAlgorithmDialog("flair:classify", {})
+        if self._dock is None:
+            self._dock = FirstStepsDock(self._iface)
+            self._iface.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, self._dock)
+        self._dock.bring_up()
+
+    def _open_algorithm(self, identifier: str) -> None:
+        algorithm = QgsApplication.processingRegistry().algorithmById(identifier)
+        able, why = algorithm.canExecute() if algorithm is not None else (False, identifier)
+        if able:
+            open_dialog(self._iface, identifier)
+            return
+        bar = self._iface.messageBar()
+        message = bar.createMessage(tr("FLAIR land cover"), why)
+        button = QPushButton(tr("First steps…"))
+        button.clicked.connect(lambda _=False: self.show_first_steps())
+        message.layout().addWidget(button)
+        bar.pushWidget(message, Qgis.MessageLevel.Warning)
+
+    def _open_documentation(self) -> None:
+        QDesktopServices.openUrl(QUrl(documentation()))

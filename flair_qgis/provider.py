@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import List
 
-from qgis.core import QgsApplication, QgsProcessingProvider
+from qgis.core import QgsApplication, QgsProcessingAlgorithm, QgsProcessingProvider
 from qgis.PyQt.QtGui import QIcon
 
 from .algorithms.apply_style import ApplyStyleAlgorithm
@@ -33,6 +33,10 @@ class FlairProvider(QgsProcessingProvider):
     """All algorithms of the plugin; none is ever hidden, `canExecute` says what is missing."""
 
     ID = "flair"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.order: List[str] = []  # names in the order of work, which Processing does not keep
 
     def id(self) -> str:
         return self.ID
@@ -68,6 +72,7 @@ class FlairProvider(QgsProcessingProvider):
             self.refreshAlgorithms()
 
     def loadAlgorithms(self) -> None:
+        self.order = []
         # in the order of work
         for algorithm in (
             PrepareInputAlgorithm,
@@ -87,10 +92,14 @@ class FlairProvider(QgsProcessingProvider):
             SetupEngineAlgorithm,
             DiagnosticsAlgorithm,
         ):
-            self.addAlgorithm(algorithm())
+            self._add(algorithm())
         if QgsApplication.processingRegistry().providerById(self.id()) is not None:
             for chain in shipped_models():
-                self.addAlgorithm(chain)
+                self._add(chain)
+
+    def _add(self, algorithm: QgsProcessingAlgorithm) -> None:
+        self.order.append(algorithm.name())
+        self.addAlgorithm(algorithm)
 
     def supportedOutputRasterLayerExtensions(self) -> List[str]:
         # the engine writes GeoTIFF, and a VRT over kilometric sheets

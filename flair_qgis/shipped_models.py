@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import List
 
 from qgis.core import QgsProcessingModelAlgorithm
+from qgis.PyQt.QtGui import QIcon
 
+from .documentation import help_page
 from .i18n import tr
 from .paths import resources
 
@@ -37,6 +39,15 @@ class ShippedModel(QgsProcessingModelAlgorithm):
             "train_on_my_area": tr("Train on my area"),
         }
         return titles.get(self._path.stem, super().displayName())
+
+    def icon(self) -> QIcon:
+        return QIcon(self.svgIconPath())
+
+    def svgIconPath(self) -> str:
+        return str(resources() / "icons" / "chain.svg")
+
+    def helpUrl(self) -> str:
+        return help_page(self.name())
 
     def group(self) -> str:
         return tr("Chains")

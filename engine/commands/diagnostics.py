@@ -12,6 +12,8 @@ from engine import __version__
 from engine.events import Reporter
 from engine.inference.device import cuda_device_count
 from engine.inference.memory import GIGABYTE, available_memory
+from engine.models.cached import cached_path
+from engine.models.catalogue import load_catalogue
 from engine.requests import DiagnosticsRequest
 
 PACKAGES = (
@@ -59,6 +61,8 @@ def run(request: DiagnosticsRequest, reporter: Reporter, cancelled: threading.Ev
         "gdal": rasterio.__gdal_version__,
         "cuda": torch.version.cuda,
         "devices": devices,
+        # what a name of the catalogue finds without a download
+        "models": [name for name in load_catalogue() if cached_path(name) is not None],
         "memory_gb": round(available_memory() / GIGABYTE, 1),
         "packages": {name: _version(name) for name in PACKAGES},
     }

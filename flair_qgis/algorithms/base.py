@@ -19,6 +19,7 @@ from qgis.core import (
 )
 from qgis.PyQt.QtGui import QIcon
 
+from ..documentation import help_page
 from ..engine_process import run_engine
 from ..errors import failure
 from ..i18n import tr
@@ -62,6 +63,9 @@ class FlairAlgorithm(QgsProcessingAlgorithm):
 
     def svgIconPath(self) -> str:
         return str(resources() / "icons" / f"{self.NAME}.svg")
+
+    def helpUrl(self) -> str:
+        return help_page(self.NAME)
 
     def canExecute(self) -> Tuple[bool, str]:
         if not self.NEEDS_ENGINE:

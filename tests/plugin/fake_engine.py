@@ -329,6 +329,7 @@ def main():
         home = os.path.expanduser("~")
         values = {"engine": "0.1.0", "python": "3.12", "devices": [{"name": "cpu", "memory_gb": 4}], "home": home}
         values["packages"] = {"torch": "2.13.0"}
+        values["models"] = os.environ.get("FAKE_ENGINE_MODELS", "").split()
     else:
         values = COMMANDS[request["command"]](request["options"])
     send("result", values=values)

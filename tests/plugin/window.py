@@ -1,0 +1,55 @@
+# ruff: noqa: N802 - the names of QGIS
+"""A stand-in for QGIS's window: what the plugin asks of its interface, with real widgets."""
+
+import time
+
+from qgis.gui import QgsMapCanvas, QgsMessageBar
+from qgis.PyQt.QtCore import QCoreApplication, QEvent
+from qgis.PyQt.QtWidgets import QMainWindow, QMenu
+
+
+class Interface:
+    """Remembers menu and docks as QGIS keeps them."""
+
+    def __init__(self):
+        self.window = QMainWindow()
+        self.canvas = QgsMapCanvas()
+        self.bar = QgsMessageBar(self.window)
+        self.menus = {}
+        self.docks = []
+
+    def mainWindow(self):
+        return self.window
+
+    def mapCanvas(self):
+        return self.canvas
+
+    def messageBar(self):
+        return self.bar
+
+    def addPluginToRasterMenu(self, name, action):
+        self.menus.setdefault(name, QMenu(name, self.window)).addAction(action)
+
+    def removePluginRasterMenu(self, name, action):
+        menu = self.menus[name]
+        menu.removeAction(action)
+        if not menu.actions():
+            del self.menus[name]
+
+    def addDockWidget(self, area, dock):
+        self.window.addDockWidget(area, dock)
+        self.docks.append(dock)
+
+    def removeDockWidget(self, dock):
+        self.window.removeDockWidget(dock)
+        self.docks.remove(dock)
+
+
+def wait_until(condition, seconds=20):
+    """Let events happen until a condition holds."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        QCoreApplication.processEvents()
+        QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+        time.sleep(0.01)
