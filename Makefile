@@ -1,6 +1,6 @@
 # Each target does its own set-up; a second run of it costs a second.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-matrix lint format bench package lock clean
+.PHONY: help setup demo test test-matrix lint format bench package docs reference lock clean
 
 PYTHON := .venv/bin/python
 WORKERS ?= 2
@@ -34,9 +34,16 @@ bench: setup  ## Speed and memory of classification and training, as tables
 package: setup  ## The zip for QGIS, in dist/
 	$(PYTHON) scripts/package.py
 
+docs:  ## The documentation, in site/
+	@scripts/docs.sh
+
+reference: setup  ## The pages of the reference, from the code
+	$(PYTHON) -m scripts.reference_commands
+	.venv-qgis/bin/python -m scripts.reference_algorithms
+
 lock: ## Resolve resources/requirements/*.in anew
 	scripts/lock.sh
 
 clean:  ## Remove everything that was made
-	rm -rf .venv .venv-qgis .tools build dist demo .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-qgis .venv-docs .tools build dist demo site .pytest_cache .mypy_cache .ruff_cache
 	find engine flair_qgis tests scripts benchmarks -name __pycache__ -prune -exec rm -rf {} +

@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 uv=$(ensure_uv)
 
 cd resources/requirements
-for name in uv engine dev qgis-test; do # engine before dev: dev.in is constrained by engine.txt
+for name in uv engine dev qgis-test docs; do # engine before dev: dev.in is constrained by engine.txt
     "$uv" pip compile --quiet --upgrade --universal --python-version 3.10 --generate-hashes --no-emit-index-url \
         --no-header "$name.in" --output-file "$name.txt" >/dev/null
     echo "$name.txt: $(grep -c '==' "$name.txt") pins"

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-LOCKS = ("engine", "dev", "qgis-test", "uv")
+LOCKS = ("engine", "dev", "qgis-test", "docs", "uv")
 
 
 def requirements(text):

@@ -1,0 +1,131 @@
+"""The pictures of the documentation, taken from a running QGIS and from reports: docs/images.
+
+    make demo
+    .venv/bin/python -m scripts.docs_pictures [--demo demo]
+
+It needs Xvfb, and Chromium for the reports. It takes a QGIS with a profile of its own, opens dialogs, presses Run, and
+writes pictures that are small enough to be kept with the sources.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from types import SimpleNamespace
+
+from PIL import Image
+
+from engine.cache import cache_folder
+from tests.end_to_end.window_runs import run_in_window
+
+ROOT = Path(__file__).resolve().parent.parent
+TARGET = ROOT / "docs" / "images"
+INSIDE = ROOT / "scripts" / "docs_pictures_in_qgis.py"
+# With photographs in them; the others have few colours.
+PHOTOGRAPHS = {"map", "errors", "polygons", "training-report", "evaluation-report"}
+REPORT_SIZE = (1000, 900)
+COLOURS = 128
+QUALITY = 80
+LARGEST = 145_000
+
+
+def main() -> int:
+    """Take all pictures."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--demo", type=Path, default=ROOT / "demo", help="folder that `make demo` made")
+    demo = parser.parse_args().demo.resolve()
+    if not (demo / "model.safetensors").is_file():
+        print(f"Error: '{demo}' holds no demo: run 'make demo' first.", file=sys.stderr)
+        return 1
+    TARGET.mkdir(exist_ok=True)
+    # its name stands in dialogs
+    folder = Path(tempfile.gettempdir()) / "flair"
+    folder.mkdir()
+    try:
+        (folder / "demo").symlink_to(demo, target_is_directory=True)
+        for path in [*from_qgis(folder / "demo", folder), *from_reports(folder / "demo", folder)]:
+            print(keep(path))
+    finally:
+        shutil.rmtree(folder)
+    return 0
+
+
+def from_qgis(demo: Path, folder: Path) -> list[Path]:
+    """Run QGIS on a display that nobody sees, and return its pictures."""
+    with Display() as display:
+        seen, pictures = run_in_window(
+            INSIDE, SimpleNamespace(cache=cache_folder()), display, folder, name="docs", seconds=400,
+            image=str(demo / "scene" / "image.tif"), truth=str(demo / "scene" / "labels.tif"),
+            polygons=str(demo / "scene" / "labels.gpkg"), model=str(demo / "model.safetensors"),
+            patches=str(demo / "patches"), made=str(folder / "made"), chain=str(ROOT / "resources" / "models3"),
+            inside=str(ROOT / "tests" / "end_to_end" / "inside_qgis"),
+        )  # fmt: skip
+    if not seen.get("classified", {}).get("successful"):
+        raise SystemExit(f"The classification failed: {seen}")
+    return sorted(pictures.glob("*.png"))
+
+
+def from_reports(demo: Path, folder: Path) -> list[Path]:
+    """Draw the heads of reports by a browser."""
+    browser = shutil.which("chromium") or shutil.which("chromium-browser")
+    if browser is None:
+        print("Chromium is not installed: no pictures of reports.", file=sys.stderr)
+        return []
+    drawn = []
+    for name, page in (
+        ("training-report", demo / "training.html"),
+        ("evaluation-report", folder / "made" / "evaluation" / "report.html"),
+    ):
+        target = folder / f"{name}.png"
+        width, height = REPORT_SIZE
+        command = [browser, "--headless", "--no-sandbox", "--hide-scrollbars", f"--window-size={width},{height}"]
+        subprocess.run([*command, f"--screenshot={target}", page.as_uri()], check=True, capture_output=True)
+        drawn.append(target)
+    return drawn
+
+
+def keep(path: Path) -> str:
+    """Write a picture in its small form, and return its name and size."""
+    with Image.open(path) as picture:
+        plain = picture.convert("RGB")
+    if path.stem in PHOTOGRAPHS:
+        target = TARGET / f"{path.stem}.jpg"
+        quality = QUALITY
+        plain.save(target, quality=quality, optimize=True, progressive=True)
+        while target.stat().st_size > LARGEST:
+            quality -= 5
+            plain.save(target, quality=quality, optimize=True, progressive=True)
+    else:
+        target = TARGET / f"{path.stem}.png"
+        plain.quantize(COLOURS, dither=Image.Dither.NONE).save(target, optimize=True)
+    return f"{target.relative_to(ROOT)}: {target.stat().st_size / 1000:.0f} kB, {plain.width} x {plain.height}"
+
+
+class Display:
+    """A display that nobody sees; a context manager that gives its name."""
+
+    def __enter__(self) -> str:
+        server = shutil.which("Xvfb")
+        if server is None:
+            raise SystemExit("Xvfb is not installed: run 'make setup'.")
+        reading, writing = os.pipe()
+        self._server = subprocess.Popen(
+            [server, "-displayfd", str(writing), "-screen", "0", "1400x1000x24", "-nolisten", "tcp"],
+            pass_fds=[writing], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        os.close(writing)
+        with os.fdopen(reading) as pipe:
+            return f":{pipe.readline().strip()}"
+
+    def __exit__(self, *_: object) -> None:
+        self._server.terminate()
+        self._server.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
