@@ -35,6 +35,7 @@ from scripts.reference_pages import NOTE, REFERENCE, Pages, command_block, table
 
 FOLDER = REFERENCE / "algorithms"
 UNLIMITED = 1e100
+BLANK = "\n\n"
 KINDS = {
     "area": "area",
     "band": "band number",
@@ -60,6 +61,18 @@ KINDS = {
     "vector": "vector layer",
     "vectorDestination": "vector layer to write",
 }
+ENDINGS = {
+    "raster": "image.tif",
+    "multilayer": "image.tif",
+    "vector": "polygons.gpkg",
+    "source": "polygons.gpkg",
+    "field": "class",
+    "rasterDestination": "result.tif",
+    "vectorDestination": "result.gpkg",
+    "fileDestination": "result",
+    "folderDestination": "results",
+}
+"""A value by type of parameter, for examples."""
 # Of algorithms whose help shows none.
 EXAMPLES = {
     "classify": "INPUT=image.tif MODEL=model.safetensors OUTPUT=landcover.tif",
@@ -95,7 +108,7 @@ def pages(provider: QgsProcessingProvider) -> Pages:
 
 def in_order(provider: QgsProcessingProvider) -> list[QgsProcessingAlgorithm]:
     """Return all algorithms, group by group as the work goes, by name within each."""
-    groups = ["inputs", "training", "landcover", "evaluation", "maps", "settings"]
+    groups = ["inputs", "training", "landcover", "evaluation", "maps", "chains", "settings"]
     known = {name: place for place, name in enumerate(groups)}
     return sorted(provider.algorithms(), key=lambda item: (known.get(item.groupId(), len(groups)), item.displayName()))
 
@@ -112,20 +125,26 @@ def _index(algorithms: list[QgsProcessingAlgorithm]) -> str:
         if item.group() != group:
             group = item.group()
             text += f"\n## {group}\n\n"
-        text += f"- [{item.displayName()}]({item.name()}.md) (`flair:{item.name()}`): {item.shortDescription()}\n"
+        text += f"- [{item.displayName()}]({item.name()}.md) (`flair:{item.name()}`): {_short(item)}\n"
     return text
+
+
+def _short(algorithm: QgsProcessingAlgorithm) -> str:
+    """Return one sentence: the description, or what the help of a chain begins with."""
+    return algorithm.shortDescription() or _help(algorithm.shortHelpString())[0].partition("\n")[0]
 
 
 def _page(algorithm: QgsProcessingAlgorithm) -> str:
     name = algorithm.name()
     helptext, example = _help(algorithm.shortHelpString())
-    example = example or f"qgis_process run flair:{name} -- {EXAMPLES[name]}"
+    example = example or f"qgis_process run flair:{name} -- {EXAMPLES.get(name) or _smallest(algorithm)}"
     advanced = QgsProcessingParameterDefinition.Flag.FlagAdvanced
     definitions = algorithm.parameterDefinitions()
     usual = [item for item in definitions if not item.flags() & advanced]
     folded = [item for item in definitions if item.flags() & advanced]
+    short = algorithm.shortDescription()
     text = (
-        f"{NOTE}# {algorithm.displayName()}\n\n{algorithm.shortDescription()}\n\n"
+        f"{NOTE}# {algorithm.displayName()}\n\n{f'{short}{BLANK}' if short else ''}"
         f"`flair:{name}`, in *FLAIR land cover > {algorithm.group()}*.\n\n{helptext}\n"
         f"{command_block(wrapped_command(example))}\n"
     )
@@ -141,11 +160,22 @@ def _page(algorithm: QgsProcessingAlgorithm) -> str:
     return text.rstrip() + "\n"
 
 
+def _smallest(algorithm: QgsProcessingAlgorithm) -> str:
+    """Return what an algorithm needs at least, for an example."""
+    optional = QgsProcessingParameterDefinition.Flag.FlagOptional
+    return " ".join(
+        f"{item.name()}={ENDINGS.get(item.type(), 'value')}"
+        for item in algorithm.parameterDefinitions()
+        if not item.flags() & optional and _default(item) == "needed"
+    )
+
+
 def _help(text: str) -> tuple[str, str]:
     """Return the help in Markdown without its example, and the example."""
     example = ""
     lines = []
-    for part in re.findall(r"<p>(.*?)</p>", text, re.DOTALL):
+    # a chain's help goes on with its parameters, which have a table here
+    for part in re.findall(r"<p>((?:(?!<p>).)*?)</p>", text.partition("<h2>")[0], re.DOTALL):
         found = re.search(r"^<b>Example\.</b> <code>(.*?)</code>$", part.strip(), re.DOTALL)
         if found:
             example = " ".join(found[1].split())
@@ -194,7 +224,7 @@ def _default(item: Any) -> str:
 
 def names_of(pages_by_name: Pages) -> dict[str, list[str]]:
     """Return what each page calls by name: parameters, outputs, algorithms."""
-    pattern = r"^\| `([A-Z_]+)`|\(`(flair:[a-z]+)`\)"
+    pattern = r"^\| `([A-Za-z_:]+)`|\(`(flair:[a-z]+)`\)"
     return {
         name: ["".join(found) for found in re.findall(pattern, text, re.MULTILINE)]
         for name, text in pages_by_name.items()
