@@ -15,5 +15,5 @@ if [ ! -x .venv-docs/bin/mkdocs ] || [ "$(cat .venv-docs/.made-from 2>/dev/null)
     retry "$uv" pip install --quiet --python .venv-docs/bin/python --require-hashes -r "$lock"
     echo "$key" >.venv-docs/.made-from
 fi
-DISABLE_MKDOCS_2_WARNING=true .venv-docs/bin/mkdocs build --quiet --strict --clean
+NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --quiet --strict --clean
 echo "Documentation: site/index.html"

@@ -67,6 +67,7 @@ def _index() -> str:
         "the engine's environment:\n\n"
         f"{command_block(f'{PYTHON} --help', f'{PYTHON} classify --help')}\n"
         f"{table(('Command', 'What it does'), rows)}\n"
+        "See also: [models, data sets, classes](catalogue.md), [presets](presets.md), [files](files.md).\n\n"
         "## Options in a file\n\n"
         "Every option can stand in a YAML file. Its key is the option without the dashes in front, and with `_` for "
         "each `-` inside. Options on the command line win over those of the file.\n\n"
