@@ -103,14 +103,14 @@ def test_none_is_left_and_each_is_one_piece(seed):
     assert len(numbers) == sum(ndimage.label(made == code)[1] for code in range(1, 5))
 
 
-def test_turned_pictures_give_the_same_areas():
-    # no class gains because its code is low: ties go to the class that is more frequent
-    codes = np.full((40, 40), 9, np.uint8)
-    codes[:, 20:] = 2
-    codes[:, :4] = 2
-    codes[::4, 19] = 5
+@pytest.mark.parametrize(("columns", "winner"), [(15, 2), (25, 9)])
+def test_of_equal_borders_the_more_frequent_class_wins(columns, winner):
+    # no class gains because its code is low
+    codes = np.full((20, 40), 2, np.uint8)
+    codes[:, :columns] = 9
+    codes[10, columns - 1 : columns + 1] = 5
     made, _ = joined(codes, 4)
-    assert (made == 5).sum() == 0
+    assert set(made[10, columns - 1 : columns + 1]) == {winner}
 
 
 def test_sides_of_pixels_count_as_they_lie_on_the_ground():
