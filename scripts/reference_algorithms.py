@@ -115,7 +115,7 @@ def in_order(provider: QgsProcessingProvider) -> list[QgsProcessingAlgorithm]:
 
 def _index(algorithms: list[QgsProcessingAlgorithm]) -> str:
     text = (
-        f"{NOTE}# Algorithms\n\n"
+        f"# Algorithms\n\n{NOTE}"
         "All of them stand in the Processing Toolbox under *FLAIR land cover*, work in the model designer, and "
         "run with "
         "`qgis_process`. Names in capitals are those of the parameters there.\n"
@@ -144,7 +144,7 @@ def _page(algorithm: QgsProcessingAlgorithm) -> str:
     folded = [item for item in definitions if item.flags() & advanced]
     short = algorithm.shortDescription()
     text = (
-        f"{NOTE}# {algorithm.displayName()}\n\n{f'{short}{BLANK}' if short else ''}"
+        f"# {algorithm.displayName()}\n\n{NOTE}{f'{short}{BLANK}' if short else ''}"
         f"`flair:{name}`, in *FLAIR land cover > {algorithm.group()}*.\n\n{helptext}\n"
         f"{command_block(wrapped_command(example))}\n"
     )

@@ -61,7 +61,7 @@ def pages() -> Pages:
 def _index() -> str:
     rows = [(f"[`{name}`]({name}.md)", _summary(request)) for name, request in COMMANDS.items()]
     return (
-        f"{NOTE}# Command line and YAML\n\n"
+        f"# Command line and YAML\n\n{NOTE}"
         "Every command runs without QGIS, from the folder of the checkout or of the unpacked plugin, with the "
         "Python of "
         "the engine's environment:\n\n"
@@ -101,7 +101,7 @@ def _command(name: str, request: type[Request]) -> str:
     chosen = set(Recipe.model_fields) if set(Recipe.model_fields) <= set(fields) else set()
     own = {key: field for key, field in fields.items() if key not in chosen}
     recipe = {key: field for key, field in fields.items() if key in chosen}
-    text = f"{NOTE}# {name}\n\n{_summary(request)}\n\n"
+    text = f"# {name}\n\n{NOTE}{_summary(request)}\n\n"
     if name in EXAMPLES:
         text += command_block(wrapped_command(f"{PYTHON} {name} {EXAMPLES[name]}".strip())) + "\n"
     if request.POSITIONAL:
@@ -200,7 +200,7 @@ def _presets() -> str:
         for key, field in Recipe.model_fields.items()
     ]
     return (
-        f"{NOTE}# Presets\n\n"
+        f"# Presets\n\n{NOTE}"
         "A preset makes every choice of a training. `fine-tune` is for imagery of your own, `quick` for a first "
         "look on a "
         "laptop, `flair-inc` and `flair-2` are the published recipes. Each choice is also an option of "

@@ -49,7 +49,7 @@ def catalogue_page() -> str:
         for item in load_nomenclature("flair").classes
     ]
     return (
-        f"{NOTE}# Models, data sets, classes\n\n## Published models\n\n"
+        f"# Models, data sets, classes\n\n{NOTE}## Published models\n\n"
         "The name tells the bands, the number of classes and the network. Figures are IGN's own, per cent, from "
         "the model "
         "cards, on its test set; the mean IoU leaves out the absent class snow. A figure that no card gives is "
@@ -68,7 +68,7 @@ def catalogue_page() -> str:
 
 def files_page() -> str:
     """Return the page of the files."""
-    text = f"{NOTE}# Files\n\n"
+    text = f"# Files\n\n{NOTE}"
     text += (
         "## Model file (.safetensors)\n\n"
         "One file holds the weights and says what they need. The text under `flair_manifest` in its header is "
