@@ -18,6 +18,8 @@ from engine.resources import RESOURCES
 from engine.study.study_file import Study, StudyModel, StudyTest
 from scripts.reference_pages import NOTE, table
 
+MEANS = {"miou_14": "14 classes, without snow", "miou_12": "12 classes", "miou_as_printed": "as printed"}
+"""Ways in which the cards take the mean IoU, by the key of the figure."""
 SIMPLE = {"str": "text", "int": "whole number", "float": "number", "bool": "yes or no"}
 
 
@@ -28,9 +30,10 @@ def catalogue_page() -> str:
             f"`{name}`",
             ", ".join(entry.manifest.band_names),
             str(len(entry.manifest.nomenclature.enabled)),
-            f"{entry.manifest.architecture}, {entry.manifest.encoder}",
+            entry.title.rpartition(", ")[2],
             f"{entry.size_mb:.0f}",
-            *(f"{entry.figures[key]:.1f}" if key in entry.figures else "" for key in ("miou_14", "overall_accuracy")),
+            "; ".join(f"{entry.figures[key]:.2f} ({way})" for key, way in MEANS.items() if key in entry.figures),
+            f"{entry.figures['overall_accuracy']:.2f}" if "overall_accuracy" in entry.figures else "",
         )
         for name, entry in load_catalogue().items()
     ]
@@ -50,11 +53,9 @@ def catalogue_page() -> str:
     ]
     return (
         f"# Models, data sets, classes\n\n{NOTE}## Published models\n\n"
-        "The name tells the bands, the number of classes and the network. Figures are IGN's own, per cent, from "
-        "the model "
-        "cards, on its test set; the mean IoU leaves out the absent class snow. A figure that no card gives is "
-        "left out. "
-        "The licence of all weights is Licence Ouverte 2.0.\n\n"
+        "Figures are IGN's own, per cent, from the model cards; one that no card gives is left out. The mean IoU names "
+        "the classes that it is taken over: compare only what is taken over the same, and within FLAIR-INC or "
+        "FLAIR-HUB. The licence of all weights is Licence Ouverte 2.0.\n\n"
         f"{table(('Name', 'Bands', 'Classes', 'Network', 'MB', 'Mean IoU', 'Overall accuracy'), models)}\n"
         "## Published data sets\n\n"
         f"{table(('Name', 'What it is', 'Parts', 'Licence'), rows)}\n"
