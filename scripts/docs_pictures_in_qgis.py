@@ -54,7 +54,7 @@ def toolbox():
     dock = iface.mainWindow().findChild(QDockWidget, "ProcessingToolbox")
     dock.setVisible(True)
     dock.setFloating(True)
-    dock.resize(420, 560)
+    dock.resize(420, 680)
     dock.findChild(QLineEdit, "searchBox").setText("")
     tree = next(view for view in dock.findChildren(QTreeView) if view.isVisible())
     model = tree.model()

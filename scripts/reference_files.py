@@ -32,8 +32,8 @@ def catalogue_page() -> str:
             str(len(entry.manifest.nomenclature.enabled)),
             entry.title.rpartition(", ")[2],
             f"{entry.size_mb:.0f}",
-            "; ".join(f"{entry.figures[key]:.2f} ({way})" for key, way in MEANS.items() if key in entry.figures),
-            f"{entry.figures['overall_accuracy']:.2f}" if "overall_accuracy" in entry.figures else "",
+            "; ".join(f"{entry.figures[key]:g} ({way})" for key, way in MEANS.items() if key in entry.figures),
+            f"{entry.figures['overall_accuracy']:g}" if "overall_accuracy" in entry.figures else "",
         )
         for name, entry in load_catalogue().items()
     ]

@@ -11,10 +11,14 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import yaml
 
 from engine import cli
 from engine.errors import EngineError
+from engine.nomenclature import resolve_nomenclature
 from engine.requests import parse_request
+from engine.study.study_file import Study
+from engine.training.presets import load_recipe
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
@@ -113,6 +117,30 @@ def test_no_command_stands_outside_a_checked_block():
             f"{path.name}: {line}" for line in text.splitlines() if re.match(r"^    .*-m engine |^    make ", line)
         ]
     assert loose == []
+
+
+def test_examples_in_yaml_are_valid(tmp_path):
+    kinds = []
+    for path in PAGES:
+        for number, block in enumerate(blocks(path, "yaml")):
+            file = tmp_path / f"{path.stem}_{number}.yaml"
+            file.write_text(block, encoding="utf-8")
+            values = yaml.safe_load(block)
+            if values is None:
+                continue  # the comment that explains a file
+            if "tests" in values:
+                kinds.append("study")
+                Study.model_validate(values)
+            elif "classes" in values:
+                kinds.append("nomenclature")
+                resolve_nomenclature(str(file))
+            elif "base" in values:
+                kinds.append("preset")
+                load_recipe(str(file), {})
+            elif "input" in values:
+                kinds.append("request")
+                parse_request("classify", values)
+    assert set(kinds) == {"study", "nomenclature", "preset", "request"}
 
 
 def anchors(path):
