@@ -16,6 +16,7 @@ from engine.data.jitter import Jitter
 from engine.data.pairs import Pair
 from engine.data.patch_file import missing_pixels, read_image, read_mask
 from engine.data.sampling import class_rarity
+from engine.data.turning import Turn
 from engine.nomenclature import IGNORE_INDEX
 from engine.recipe import Recipe
 
@@ -129,14 +130,8 @@ class TrainingPieces(TorchDataset[dict[str, torch.Tensor]]):
         rng = np.random.default_rng((self._seed, epoch, position))
         image, target = self._source.read(patch)
         image, target = self._cut(image, target, rng)
-        turns = int(rng.integers(4)) if self._recipe.quarter_turns else 0
-        mirror = self._recipe.flips and rng.random() < 0.5
-        upright = self._recipe.flips and rng.random() < 0.5
-        image, target = np.rot90(image, turns, (1, 2)), np.rot90(target, turns)
-        if mirror:
-            image, target = image[:, :, ::-1], target[:, ::-1]
-        if upright:
-            image, target = image[:, ::-1], target[::-1]
+        turn = Turn.draw(rng, self._recipe.quarter_turns, self._recipe.flips)
+        image, target = turn.of(image), turn.of(target)
         return {
             "image": torch.from_numpy(np.ascontiguousarray(image)),
             "target": torch.from_numpy(np.ascontiguousarray(target)),
