@@ -43,11 +43,12 @@ def main() -> int:
         print(f"Error: '{demo}' holds no demo: run 'make demo' first.", file=sys.stderr)
         return 1
     TARGET.mkdir(exist_ok=True)
-    # its name stands in dialogs
+    # its name stands in dialogs, and that of no person
     folder = Path(tempfile.gettempdir()) / "flair"
     folder.mkdir()
     try:
         (folder / "demo").symlink_to(demo, target_is_directory=True)
+        (folder / "engine").symlink_to(sys.prefix, target_is_directory=True)
         for path in [*from_qgis(folder / "demo", folder), *from_reports(folder / "demo", folder)]:
             print(keep(path))
     finally:
@@ -62,7 +63,8 @@ def from_qgis(demo: Path, folder: Path) -> list[Path]:
             INSIDE, SimpleNamespace(cache=cache_folder()), display, folder, name="docs", seconds=400,
             image=str(demo / "scene" / "image.tif"), truth=str(demo / "scene" / "labels.tif"),
             polygons=str(demo / "scene" / "labels.gpkg"), model=str(demo / "model.safetensors"),
-            patches=str(demo / "patches"), made=str(folder / "made"), chain=str(ROOT / "resources" / "models3"),
+            patches=str(demo / "patches"), made=str(folder / "made"), python=str(folder / "engine" / "bin" / "python"),
+            chain=str(ROOT / "resources" / "models3"),
             inside=str(ROOT / "tests" / "end_to_end" / "inside_qgis"),
         )  # fmt: skip
     if not seen.get("classified", {}).get("successful"):

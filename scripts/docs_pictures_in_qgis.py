@@ -9,7 +9,7 @@ import processing
 from qgis.core import QgsProject
 from qgis.PyQt.QtCore import Qt
 from qgis.PyQt.QtWidgets import QDockWidget, QGraphicsView, QLineEdit, QTreeView
-from qgis.utils import iface
+from qgis.utils import iface, plugins
 
 sys.path.insert(0, json.loads(os.environ["FLAIR_WINDOW_RUN"])["inside"])
 
@@ -67,6 +67,19 @@ def toolbox():
             tree.setCurrentIndex(index)
     pause(0.5)
     picture(dock, "toolbox")
+    dock.setVisible(False)
+
+
+def first_steps():
+    """Show the panel for a first use, once it has found the engine."""
+    plugin = plugins["flair_land_cover"]
+    plugin.show_first_steps()
+    dock = iface.mainWindow().findChild(QDockWidget, "FlairFirstSteps")
+    dock.setFloating(True)
+    dock.resize(440, 640)
+    wait_until(lambda: dock.engine.state is not None and not dock.engine.checking)
+    pause(0.8)
+    picture(dock, "first-steps")
     dock.setVisible(False)
 
 
@@ -133,11 +146,14 @@ def designer():
 def main():
     """Go through all that the documentation shows."""
     MADE.mkdir(parents=True, exist_ok=True)
+    # the panel shows where it lies
+    os.environ["FLAIR_ENGINE_PYTHON"] = RUN["python"]
     image = iface.addRasterLayer(RUN["image"], "Aerial image")
     labels = iface.addVectorLayer(RUN["polygons"], "Labels", "ogr")
     arrange_window()
     iface.mainWindow().resize(*SIZE)
     toolbox()
+    first_steps()
     dialog_picture("flair:setupengine", {}, "setup", 420).close()
     dialog_picture(
         "flair:extractpatches", {"IMAGE": [RUN["image"]], "LABELS": labels.id(), "PATCH_SIZE": 256}, "extract", 720
