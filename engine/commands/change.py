@@ -25,6 +25,7 @@ from engine.maps.zones import read_zones
 from engine.rasters.class_raster import class_dressing
 from engine.rasters.cog import write_cog
 from engine.rasters.disk import output_error
+from engine.rasters.raster_file import on_earth
 from engine.rasters.result_folder import FolderKind
 from engine.rasters.source import RasterSource
 from engine.rasters.style import class_aux_xml, class_qml
@@ -143,8 +144,13 @@ def _prepare(request: ChangeRequest, reporter: Reporter) -> _Job:
         open_class_map(path, nomenclature=request.nomenclature, crs=None, what=what, reporter=reporter)
         for path, what in ((request.before, "The earlier raster"), (request.after, "The later raster"))
     )
+    if after.source.crs is None:
+        raise InputError(
+            f"{after.what} has no CRS, so its hectares are unknown.",
+            "Give it one first, with gdal_edit.py -a_srs EPSG:2154, or with 'Assign projection' in QGIS.",
+        )
     areas = after.areas(reporter)
-    if before.source.crs is None or not (before.source.crs.is_geographic or before.source.crs.is_projected):
+    if not on_earth(before.source.crs):
         reporter.warning(f"{before.what} has no CRS with a place on earth: taken to be in the later one's.")
     transitions = Transitions(common_classes(before, after))
     groups = read_groups(request.groups, transitions.classes)

@@ -26,7 +26,7 @@ from engine.extraction.class_mapping import ClassMapping, LabelValue
 from engine.extraction.labels import Codes, LabelWindow
 from engine.rasters.coverage import RectangleCoverage
 from engine.rasters.mosaic import Placement, place
-from engine.rasters.raster_file import GDAL_ERRORS, RasterFile, describe, open_dataset
+from engine.rasters.raster_file import GDAL_ERRORS, RasterFile, describe, on_earth, open_dataset
 from engine.rasters.source import RasterSource
 from engine.rasters.windows import PixelWindow
 
@@ -44,7 +44,7 @@ class _LabelFile:
         file: The raster.
         window: Pixels of the image that it may cover.
         placement: Where it lies on the image's grid; None where it has to be warped.
-        crs: Its CRS, or the image's where it has none.
+        crs: Its CRS, or the image's where it has none with a place on earth.
     """
 
     file: RasterFile
@@ -80,9 +80,9 @@ class LabelRasters:
         """Examine label rasters.
 
         Args:
-            paths: Rasters of one band of whole numbers. Without a CRS they are taken to be in the image's, without a
-                georeference to lie on it pixel for pixel; on another grid the nearest pixel counts. All of that is
-                said.
+            paths: Rasters of one band of whole numbers. Without a CRS, or with a local one, they are taken to be in
+                the image's, without a georeference to lie on it pixel for pixel; on another grid the nearest pixel
+                counts. All of that is said.
             mapping: Label values to codes.
             source: The image.
             reporter: Is told what was found.
@@ -96,6 +96,9 @@ class LabelRasters:
         bare = [file for file in described if file.crs is None]
         if bare and source.crs is not None:
             reporter.log(f"{_names(bare)} without a CRS: taken to be in the image's.")
+        local = [file for file in described if file.crs is not None and not on_earth(file.crs)]
+        if local and on_earth(source.crs):
+            reporter.log(f"{_names(local)} with a local CRS, without a place on earth: taken to be in the image's.")
         files = [found for file in described if (found := _locate(file, source))]
         if not files:
             raise InputError(
@@ -290,7 +293,8 @@ def _locate(file: RasterFile, source: RasterSource) -> _LabelFile | None:
         raise InputError(
             f"The labels '{file.name}' have a georeference, but the image has none.", "Georeference the image too."
         )
-    crs = file.crs or source.crs
+    # FLAIR's own masks carry a local CRS: the name of the image's, and none of its numbers.
+    crs = file.crs if on_earth(file.crs) and on_earth(source.crs) else source.crs or file.crs
     upright = not (transform.b or transform.d or source.transform.b or source.transform.d)
     same_way = transform.a * source.transform.a > 0 and transform.e * source.transform.e > 0
     if transform == source.transform and _same(crs, source.crs):

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from rasterio.crs import CRS
 from rasterio.enums import Resampling
 from rasterio.errors import CRSError
 from rasterio.vrt import WarpedVRT
@@ -18,7 +17,7 @@ from rasterio.windows import Window
 
 from engine.errors import InputError
 from engine.rasters.polygons import footprint
-from engine.rasters.raster_file import GDAL_ERRORS, open_dataset
+from engine.rasters.raster_file import GDAL_ERRORS, on_earth, open_dataset
 from engine.rasters.source import RasterSource
 from engine.rasters.windows import PixelWindow
 
@@ -51,7 +50,7 @@ class NearestRaster:
         Raises:
             InputError: They do not overlap, or it cannot be told.
         """
-        alike = _nowhere(source.crs) or _nowhere(target.crs) or source.crs == target.crs
+        alike = not (on_earth(source.crs) and on_earth(target.crs)) or source.crs == target.crs
         if alike and (source.width, source.height) == (target.width, target.height):
             corners = ((0, 0), (target.width, 0), (0, target.height), (target.width, target.height))
             moved = [~target.transform * (source.transform * corner) for corner in corners]
@@ -98,7 +97,7 @@ class NearestReader:
         self._stack.callback(dataset.close)
         self._dataset: Any = WarpedVRT(
             dataset,
-            src_crs=target.crs if _nowhere(source.crs) or _nowhere(target.crs) else source.crs,
+            src_crs=source.crs if on_earth(source.crs) and on_earth(target.crs) else target.crs,
             crs=target.crs,
             transform=target.transform,
             width=target.width,
@@ -137,8 +136,3 @@ class NearestReader:
                 "The file is damaged or incomplete: copy or download it again.",
             ) from error
         return pixels, mask > 0
-
-
-def _nowhere(crs: CRS | None) -> bool:
-    """Return whether a CRS has no place on earth."""
-    return crs is None or not (crs.is_geographic or crs.is_projected)

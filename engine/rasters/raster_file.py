@@ -40,6 +40,11 @@ def configure_gdal() -> None:
         os.environ.setdefault(key, value)
 
 
+def on_earth(crs: CRS | None) -> bool:
+    """Return whether a CRS has a place on earth; a local one has none, such as many of FLAIR's masks carry."""
+    return crs is not None and bool(crs.is_geographic or crs.is_projected)
+
+
 @dataclass(frozen=True)
 class RasterFile:
     """What a raster file says of itself.

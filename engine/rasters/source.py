@@ -20,7 +20,7 @@ from engine.rasters.bands import resolve_bands
 from engine.rasters.coverage import Coverage, RectangleCoverage, coverage_of
 from engine.rasters.ground_sampling import ground_sampling_distance as measure_ground_sampling_distance
 from engine.rasters.mosaic import Mosaic, differ_in_size, lay_out
-from engine.rasters.raster_file import RasterFile, describe
+from engine.rasters.raster_file import RasterFile, describe, on_earth
 from engine.rasters.reader import FileReader, RasterReader
 from engine.rasters.validity import ValidityRule, can_hold
 from engine.rasters.windows import PixelWindow
@@ -228,7 +228,7 @@ def _with_crs(file: RasterFile, crs: str | None, reporter: Reporter) -> RasterFi
         given = CRS.from_user_input(crs)
     except (CRSError, ValueError) as error:
         raise RequestError(f"'{crs}' is no known CRS.", "Give one such as EPSG:2154.") from error
-    if file.crs is None or not (file.crs.is_geographic or file.crs.is_projected):
+    if not on_earth(file.crs):
         # Masks of the FLAIR data set carry a local CRS, which has a name but no place on earth.
         return replace(file, crs=given)
     if file.crs != given:

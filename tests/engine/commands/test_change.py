@@ -239,6 +239,8 @@ def test_what_cannot_be_compared(change, tmp_path, which, array, options, senten
     with pytest.raises(InputError, match=sentence) as error:
         change(**{which: path})
     assert error.value.hint
+    # The command has no such option.
+    assert "--crs" not in error.value.hint
     assert not (tmp_path / "ch").exists()
 
 

@@ -125,6 +125,21 @@ def test_without_a_crs_they_are_in_the_images(write, opened, recorder):
     assert not recorder.warnings
 
 
+@pytest.mark.parametrize(("labels", "image"), [("LOCAL", "EPSG:2154"), ("EPSG:2154", "LOCAL"), ("LOCAL", "LOCAL")])
+def test_a_local_crs_such_as_flairs_own_masks_carry_says_no_more_than_none(
+    write, opened, make_source, recorder, labels, image
+):
+    local = 'LOCAL_CS["RGF93 v1 / Lambert-93",UNIT["metre",1],AXIS["Easting",EAST],AXIS["Northing",NORTH]]'
+    labels, image = (local if crs == "LOCAL" else crs for crs in (labels, image))
+    codes = patches_of(1, 7)
+    moved = NORTH_UP * Affine.translation(-30, 40)
+    wanted = np.zeros((100, 120), np.uint8)
+    wanted[40:, :90] = codes[:60, 30:]
+    found = read(opened(write(codes, crs=labels, transform=moved), source=make_source(crs=image)))
+    assert (found.codes == wanted).all()
+    assert any("local CRS" in text for text in recorder.logs) == (labels == local and image != local)
+
+
 def test_without_a_georeference_they_lie_on_the_image_if_of_its_size(write, opened):
     codes = patches_of(1, 7)
     assert (read(opened(write(codes, crs=None, transform=Affine.identity()))).codes == codes).all()
