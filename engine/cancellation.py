@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
+
+_POLL_SECONDS = 0.1
 
 
 class Cancellation(threading.Event):
@@ -15,3 +18,22 @@ class Cancellation(threading.Event):
     def __init__(self) -> None:
         super().__init__()
         self.note = ""
+
+
+class Either(threading.Event):
+    """Is set by itself, or where another event is."""
+
+    def __init__(self, other: threading.Event) -> None:
+        super().__init__()
+        self._other = other
+
+    def is_set(self) -> bool:
+        """See `threading.Event`."""
+        return super().is_set() or self._other.is_set()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """See `threading.Event`."""
+        end = float("inf") if timeout is None else time.monotonic() + timeout
+        while not self.is_set() and (left := end - time.monotonic()) > 0:
+            self._other.wait(min(left, _POLL_SECONDS))
+        return self.is_set()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import threading
-import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +19,7 @@ from engine.acquisition.sizes import readable
 from engine.acquisition.sources import Source
 from engine.acquisition.state import FOLDER
 from engine.acquisition.survey import Planned, survey
+from engine.cancellation import Either
 from engine.data.checksums import FILE_NAME as CHECKSUMS
 from engine.errors import InputError, OutputError
 from engine.events import Reporter
@@ -29,7 +29,6 @@ from engine.text_file import write_whole
 
 _ROUNDS = 5
 _SHOWN = 5
-_POLL_SECONDS = 0.1
 
 
 @dataclass
@@ -111,7 +110,7 @@ class Download:
     def _rounds(self, states: Path) -> Outcome:
         for number in range(_ROUNDS):
             # Its own, since a round ends its threads when one of them finds that a file has changed.
-            stop = _Either(self.cancelled)
+            stop = Either(self.cancelled)
             with Server(self.reporter, stop) as server:
                 planned = self._survey(server, states, stop)
                 try:
@@ -267,23 +266,6 @@ class Download:
                     sums[plan.file.name if key == "placed" else key] = noted["sha256"]
         write_whole(path, "".join(f"{digest}  {name}\n" for name, digest in sorted(sums.items())))
         return len(sums)
-
-
-class _Either(threading.Event):
-    """Is set by itself, or where another event is."""
-
-    def __init__(self, other: threading.Event) -> None:
-        super().__init__()
-        self._other = other
-
-    def is_set(self) -> bool:
-        return super().is_set() or self._other.is_set()
-
-    def wait(self, timeout: float | None = None) -> bool:
-        end = float("inf") if timeout is None else time.monotonic() + timeout
-        while not self.is_set() and (left := end - time.monotonic()) > 0:
-            self._other.wait(min(left, _POLL_SECONDS))
-        return self.is_set()
 
 
 def describe(outcome: Outcome) -> list[str]:

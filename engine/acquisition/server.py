@@ -12,7 +12,7 @@ import re
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -31,6 +31,7 @@ _LONGEST_PRESCRIBED = 900.0
 # In a row, without a single byte in between: about 5 minutes.
 _ATTEMPTS = 10
 _FIRST_CONTACT_ATTEMPTS = 4
+_QUESTION_ATTEMPTS = 5
 _SAY_EVERY = 5.0
 
 
@@ -78,6 +79,21 @@ class RemoteFile:
         if self.etag and other.etag:
             return self.etag.removeprefix("W/") == other.etag.removeprefix("W/")
         return not (self.modified and other.modified) or self.modified == other.modified
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a server said to a question.
+
+    Args:
+        status: Its code, such as 200 or 404.
+        kind: Content type, in small letters and without parameters; may be empty.
+        content: All bytes of it.
+    """
+
+    status: int
+    kind: str
+    content: bytes
 
 
 class Server:
@@ -140,6 +156,47 @@ class Server:
             except _Broken as error:
                 failed += 1
                 self._wait(url, error, failed, _FIRST_CONTACT_ATTEMPTS, "")
+
+    def question(self, url: str, largest: int) -> Answer:
+        """Put a question whose answer is a page, a picture or an error, and return it whatever its status.
+
+        Errors never name the address, since it may hold a password or a key.
+
+        Args:
+            url: The address with the question.
+            largest: Bytes that an answer may have.
+
+        Raises:
+            InputError: The server cannot be reached, or says more than that.
+            Cancelled: `cancelled` was set.
+        """
+        host = f"https://{urlsplit(url).hostname}"
+        failed = 0
+        while True:
+            try:
+                with self._get(url, {}, shown=host, check=_check_proxy) as response:
+                    content = bytearray()
+                    for chunk in self._chunks(response):
+                        content += chunk
+                        if len(content) > largest:
+                            raise InputError(
+                                f"{urlsplit(url).hostname} answers with more than {readable(largest)}.",
+                                "Check the address: this is not what was asked for.",
+                            )
+                    answer = Answer(
+                        response.status_code,
+                        response.headers.get("Content-Type", "").partition(";")[0].strip().lower(),
+                        bytes(content),
+                    )
+                    length = response.headers.get("Content-Length", "")
+                    if length.isdigit() and len(content) != int(length):
+                        raise _Broken("the server ended the connection too early")
+                    if answer.status not in _PASSING or failed + 1 >= _QUESTION_ATTEMPTS:
+                        return answer
+                    raise _not_now(response)
+            except _Broken as error:
+                failed += 1
+                self._wait(url, error, failed, _QUESTION_ATTEMPTS, "")
 
     def stream(self, file: RemoteFile, start: int, end: int) -> Iterator[bytes]:
         """Yield the bytes of a file from `start` up to `end`, all of them, however often the line breaks.
@@ -210,20 +267,27 @@ class Server:
                 yield chunk
 
     @contextmanager
-    def _get(self, url: str, headers: dict[str, str]) -> Iterator[httpx2.Response]:
+    def _get(
+        self,
+        url: str,
+        headers: dict[str, str],
+        shown: str = "",
+        check: Callable[[str, httpx2.Response], None] | None = None,
+    ) -> Iterator[httpx2.Response]:
         if self._cancelled.is_set():
             raise Cancelled
+        shown = shown or url
         with _breaks_told(url):
             try:
                 response = self._client.send(self._client.build_request("GET", url, headers=headers), stream=True)
             except httpx2.TooManyRedirects as error:
-                raise InputError(f"'{url}' sends its visitors round in a circle.", "Check the address.") from error
+                raise InputError(f"'{shown}' sends its visitors round in a circle.", "Check the address.") from error
             except (httpx2.InvalidURL, httpx2.UnsupportedProtocol) as error:
-                raise InputError(f"'{url}' is no usable address: {error}.", "Check the sources.") from error
+                raise InputError(f"'{shown}' is no usable address: {error}.", "Check the sources.") from error
         try:
             if url.startswith("https:") and response.url.scheme != "https":
-                raise InputError(f"'{url}' leads to an address without encryption: it is not followed.")
-            _check_status(url, response)
+                raise InputError(f"'{shown}' leads to an address without encryption: it is not followed.")
+            (check or _check_status)(url, response)
             yield response
         finally:
             response.close()
@@ -298,13 +362,22 @@ def _check_status(url: str, response: httpx2.Response) -> None:
     if status == 416:
         raise FileChanged
     if status in _PASSING:
-        raise _Broken(f"it answers {status} {response.reason_phrase}", _prescribed(response.headers))
+        raise _not_now(response)
     if status in (404, 410):
         raise InputError(
             f"The server has no file '{url}' ({status}).", "Its publisher may have moved it: give sources of your own."
         )
     hint = "It may need an account, or be closed to this network." if status in (401, 403) else "Try again later."
     raise InputError(f"The server refuses '{url}' ({status} {response.reason_phrase}).", hint)
+
+
+def _not_now(response: httpx2.Response) -> _Broken:
+    return _Broken(f"it answers {response.status_code} {response.reason_phrase}", _prescribed(response.headers))
+
+
+def _check_proxy(_: str, response: httpx2.Response) -> None:
+    if response.status_code == 407:
+        raise _proxy_wants_password()
 
 
 def _prescribed(headers: httpx2.Headers) -> float | None:

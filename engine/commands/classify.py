@@ -10,7 +10,7 @@ from typing import Any
 from engine import __version__
 from engine.errors import Cancelled, InputError, ModelError
 from engine.events import Reporter, format_duration
-from engine.inference.classification_job import Job, nothing_to_classify, prepare, sample_values
+from engine.inference.classification_job import MARGIN, Job, nothing_to_classify, prepare, sample_values
 from engine.inference.load import LoadedPredictor, load_predictor
 from engine.inference.memory import (
     LARGEST_CPU_WINDOW,
@@ -20,12 +20,13 @@ from engine.inference.memory import (
     largest_window,
 )
 from engine.inference.predictor import Predictor
+from engine.part_reporter import PartReporter
 from engine.rasters.plan import STRIDE, TilePlan, plan_tiles
 from engine.rasters.tile_store import TileStore, work_folder
 from engine.requests import ClassifyRequest
+from engine.services.address import is_service
+from engine.services.inputs import COPY_PART
 
-# Context in model pixels; `benchmarks/seams.py` prints how many pixels change with it.
-MARGIN = 96
 # Share of the progress bar; the rest is writing the final file.
 PREDICTED = 0.95
 # A run that failed sooner than this is as quickly done again.
@@ -47,7 +48,10 @@ def run(request: ClassifyRequest, reporter: Reporter, cancelled: threading.Event
         EngineError: Something is wrong with the request, the input, the model, the device or the disk.
     """
     began = time.monotonic()
-    job = prepare(request, reporter, cancelled)
+    copying = reporter
+    if any(is_service(item) for item in request.input):
+        copying, reporter = PartReporter(reporter, 0.0, COPY_PART), PartReporter(reporter, COPY_PART, 1 - COPY_PART)
+    job = prepare(request, reporter, cancelled, copying)
     samples = sample_values(job, reporter)
     reporter.progress(0.0, "Loading the model")
     loaded = load_predictor(

@@ -13,6 +13,7 @@ from engine.commands.preparation_output import Outcome, doubts, page, pictures, 
 from engine.errors import Cancelled, InputError
 from engine.events import Reporter, format_duration
 from engine.models.catalogue import find_entry
+from engine.part_reporter import PartReporter
 from engine.preparation.checks import OrderCheck
 from engine.preparation.direct import write_direct
 from engine.preparation.image_file import (
@@ -30,11 +31,14 @@ from engine.rasters.staged_output import StagedOutput
 from engine.rasters.tile_store import TileStore, work_folder
 from engine.reports.page import write_report
 from engine.requests import PrepareInputRequest
+from engine.services.address import is_service
+from engine.services.inputs import COPY_PART
 
 # Its statistics are those of the data that all models of the catalogue were trained on.
 REFERENCE = "FLAIR-INC_rgbie_15cl_resnet34-unet"
 # Share of the progress bar when each step is done.
 SAMPLED, MADE, WRITTEN, INSPECTED = 0.06, 0.7, 0.88, 0.98
+_PRODUCTS = ("rgb", "irc", "nir", "dsm", "dtm", "height")
 # A run that failed sooner than this is as quickly done again.
 WORTH_KEEPING_SECONDS = 60.0
 
@@ -55,8 +59,11 @@ def run(request: PrepareInputRequest, reporter: Reporter, cancelled: threading.E
     """
     began = time.monotonic()
     noting = _Noting(reporter)
+    copying: Reporter = noting
+    if any(is_service(item) for name in _PRODUCTS for item in getattr(request, name) or ()):
+        copying, reporter = PartReporter(noting, 0.0, COPY_PART), PartReporter(reporter, COPY_PART, 1 - COPY_PART)
+    job = prepare(request, noting, cancelled, copying)
     step = _Progress(reporter)
-    job = prepare(request, noting)
     samples = take_samples(job.stack, lambda done: step(SAMPLED * done, "Looking at the inputs"), cancelled)
     order = _check(job, samples, noting)
     job = _with_stretches(job, samples, noting)

@@ -26,10 +26,15 @@ from engine.rasters.staged_output import check_overwrite, check_writable
 from engine.rasters.virtual_raster import OutputGrid
 from engine.rasters.windows import PixelWindow
 from engine.requests import ClassifyRequest
+from engine.services.address import is_service
+from engine.services.frame import Part
+from engine.services.inputs import copied_inputs
 
 LARGEST_SCALE = 4.0
 # Side of the pieces in which data is looked for.
 SEARCHED_SIDE = 2048
+# Context in model pixels; `benchmarks/seams.py` prints how many pixels change with it.
+MARGIN = 96
 
 
 @dataclass(frozen=True)
@@ -64,8 +69,16 @@ class Job:
         return OutputGrid(window.width, window.height, transform, self.source.crs)
 
 
-def prepare(request: ClassifyRequest, reporter: Reporter, cancelled: threading.Event) -> Job:
-    """Check all that can be known without torch.
+def prepare(
+    request: ClassifyRequest, reporter: Reporter, cancelled: threading.Event, copying: Reporter | None = None
+) -> Job:
+    """Check all that can be known without torch; services are copied first.
+
+    Args:
+        request: What to do.
+        reporter: Receives facts and warnings.
+        cancelled: Set to stop.
+        copying: Receives the progress of copying services; default: `reporter`.
 
     Raises:
         EngineError: Whatever would make the run fail.
@@ -82,6 +95,7 @@ def prepare(request: ClassifyRequest, reporter: Reporter, cancelled: threading.E
     named = request.model in load_catalogue() and not request.weights
     model = None if named else _resolved(request, reporter, cancelled)
     manifest = model.manifest if model is not None else find_entry(request.model).manifest
+    request = _with_copies(request, manifest, copying or reporter, cancelled)
     source = RasterSource.open(
         request.input,
         manifest.band_names,
@@ -104,6 +118,18 @@ def prepare(request: ClassifyRequest, reporter: Reporter, cancelled: threading.E
     if request.layout == "sheets":
         check_sheets(Path(request.output), job.output_grid, request.sheet_size, overwrite=request.overwrite)
     return job
+
+
+def _with_copies(
+    request: ClassifyRequest, manifest: Manifest, reporter: Reporter, cancelled: threading.Event
+) -> ClassifyRequest:
+    if not any(is_service(item) for item in request.input):
+        return request
+    # The network sees real neighbours around the part that is wanted, as it does in a file.
+    margin = MARGIN if request.margin is None else request.margin
+    part = Part.of(request.extent, request.area, request.area_layer)
+    paths = copied_inputs(request.input, part, manifest.ground_sampling_distance, margin, reporter, cancelled)
+    return request.model_copy(update={"input": paths})
 
 
 def _resolved(request: ClassifyRequest, reporter: Reporter, cancelled: threading.Event) -> ResolvedModel:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from engine.preparation.direct import reasons_against
 from engine.preparation.heights import HeightModel
 from engine.preparation.inputs import find_files
 from engine.preparation.product_names import Product
+from engine.preparation.service_inputs import ProductServices
 from engine.preparation.sources import (
     HeightUnit,
     bounds_of,
@@ -31,6 +33,7 @@ from engine.preparation.tile_gaps import Gap, neighbour_gaps, partner_gaps, year
 from engine.rasters.source import RasterSource
 from engine.rasters.staged_output import check_overwrite, check_writable
 from engine.requests.inputs import PrepareInputRequest
+from engine.services.inputs import files_among
 
 _PRODUCTS: dict[str, Product] = {"rgb": "rgb", "irc": "irc", "dsm": "dsm", "dtm": "dtm", "height": "height"}
 _MOST_NAMED = 3
@@ -130,8 +133,19 @@ class Job:
         }
 
 
-def prepare(request: PrepareInputRequest, reporter: Reporter) -> Job:
-    """Open the inputs and check all that can be known without reading pixels.
+def prepare(
+    request: PrepareInputRequest,
+    reporter: Reporter,
+    cancelled: threading.Event,
+    copying: Reporter | None = None,
+) -> Job:
+    """Open the inputs and check all that can be known without reading pixels; services are copied first.
+
+    Args:
+        request: What to do.
+        reporter: Receives facts and warnings.
+        cancelled: Set to stop.
+        copying: Receives the progress of copying services; default: `reporter`.
 
     Raises:
         EngineError: Whatever would make the run fail.
@@ -143,13 +157,20 @@ def prepare(request: PrepareInputRequest, reporter: Reporter) -> Job:
         check_overwrite(path, overwrite=request.overwrite)
     options = ("rgb", "irc", "nir", "dsm", "dtm", "height")
     named = {option: getattr(request, option) for option in options if getattr(request, option)}
+    services = ProductServices(request, list(options), copying or reporter, cancelled)
     files = {
-        option: find_files(paths, option, _PRODUCTS.get(option), reporter, strict=not request.allow_mismatch)
+        option: find_files(
+            files_among(paths), option, _PRODUCTS.get(option), reporter, strict=not request.allow_mismatch
+        )
         for option, paths in named.items()
     }
     _check_outputs_are_no_inputs(files, output, report)
+    files["rgb"] = services.orthophoto() + files["rgb"]
     image = open_image(files["rgb"], request.bands, request.crs, request.nodata, reporter)
     target = Target.of(image, request.ground_sampling_distance, request.extent)
+    for option in files:
+        if option != "rgb":
+            files[option] = services.beside(option, image, target) + files[option]
     infrared = _open_infrared(request, files, image, reporter)
     stack = Stack(target, image, infrared)
     heights, units = _open_heights(request, files, stack, reporter)

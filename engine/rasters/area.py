@@ -111,7 +111,7 @@ def area_from_extent(text: str, source: RasterSource) -> AreaOfInterest:
         RequestError: The text is no extent.
         InputError: It lies outside the image, or its CRS cannot be brought together with the image's.
     """
-    left, right, bottom, top, crs = _parse_extent(text)
+    left, right, bottom, top, crs = parse_extent(text)
     if crs is not None and crs != source.crs:
         if source.crs is None:
             raise InputError(
@@ -142,13 +142,18 @@ def area_from_polygons(path: str, layer: str | None, source: RasterSource) -> Ar
     Raises:
         InputError: The file cannot be read, or holds no polygon that overlaps the image.
     """
-    shapes, crs = _read_polygons(path, layer)
+    shapes, crs = read_polygons(path, layer)
     if crs is not None and source.crs is not None and crs != source.crs:
         shapes, _ = valid_parts(reproject(shapes, crs, source.crs, path))
     return area_of_polygons(tuple(shapes), source, f"The area in '{Path(path).name}'")
 
 
-def _parse_extent(text: str) -> tuple[float, float, float, float, CRS | None]:
+def parse_extent(text: str) -> tuple[float, float, float, float, CRS | None]:
+    """Return xmin, xmax, ymin, ymax of an extent as QGIS writes it, and its CRS where it names one.
+
+    Raises:
+        RequestError: The text is no extent.
+    """
     match = re.fullmatch(r"\s*([^\[\]]+?)\s*(?:\[\s*(.+?)\s*\])?\s*", text)
     try:
         left, right, bottom, top = (float(part) for part in (match.group(1) if match else "").split(","))
@@ -163,7 +168,12 @@ def _parse_extent(text: str) -> tuple[float, float, float, float, CRS | None]:
         raise RequestError(f"The CRS '{name}' of the extent is not known.", _EXTENT_EXAMPLE) from error
 
 
-def _read_polygons(path: str, layer: str | None) -> tuple[list[Any], CRS | None]:
+def read_polygons(path: str, layer: str | None) -> tuple[list[Any], CRS | None]:
+    """Return the valid polygons of a vector file, and its CRS.
+
+    Raises:
+        InputError: The file cannot be read, or holds no polygon.
+    """
     chosen = choose_layer(path, layer, "the area")
     try:
         meta, _, geometries, _ = pyogrio.raw.read(path, layer=chosen, columns=[], force_2d=True)

@@ -15,13 +15,13 @@ from engine.inference.load import load_predictor
 from engine.inference.predictor import Predictor
 from engine.models.checkpoint import read_tensors
 from engine.models.resolve import ResolvedModel, resolve_model
+from engine.part_reporter import PartReporter
 from engine.rasters.disk import output_error
 from engine.study.device_name import device_name
 from engine.study.judge import Judge, appoint
 from engine.study.labelled_set import LabelledSet, open_labelled_set
 from engine.study.pace import Pace
 from engine.study.pair import judge_pair, tally_of
-from engine.study.part_reporter import PartReporter
 from engine.study.patch_rasters import STYLE, PatchRasters
 from engine.study.samples import chosen_patches
 from engine.study.standing import Standing, pair_key
