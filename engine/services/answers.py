@@ -26,6 +26,7 @@ _FORMATS = {
     b"II+\x00": "GTiff",
     b"MM\x00+": "GTiff",
 }
+_ENDS = {"PNG": b"IEND", "JPEG": b"\xff\xd9"}
 # No ground lies so deep: what services put where they have no height (-9999, -99999, -3.4e38).
 _NO_HEIGHT = -9000.0
 # A photograph has thousands of colours; writing on a ground has one colour nearly everywhere and few others.
@@ -116,6 +117,9 @@ def _decoded(
     address: ServiceAddress, window: PixelWindow, content: bytes, driver: str, values: bool
 ) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
     configure_gdal()
+    # GDAL fills up what is cut off, without a word.
+    if driver in _ENDS and _ENDS[driver] not in content[-64:]:
+        raise _damaged(address, driver)
     try:
         with MemoryFile(content) as memory, memory.open(driver=driver) as dataset:
             if (dataset.width, dataset.height) != (window.width, window.height):
@@ -137,9 +141,7 @@ def _decoded(
                 pixels, shown = colours[pixels[0], :3].transpose(2, 0, 1), colours[pixels[0], 3]
                 valid &= shown > 0
     except (*GDAL_ERRORS, ValueError) as error:
-        raise InputError(
-            f"{address.host} answers with a damaged {driver} picture.", "Run the same command again."
-        ) from error
+        raise _damaged(address, driver) from error
     if values:
         return pixels, valid
     if pixels.dtype != np.uint8:
@@ -150,6 +152,10 @@ def _decoded(
     if len(pixels) in (1, 2):
         pixels = np.repeat(pixels[:1], 3, axis=0)
     return np.ascontiguousarray(pixels[:3]), valid
+
+
+def _damaged(address: ServiceAddress, driver: str) -> InputError:
+    return InputError(f"{address.host} answers with a damaged {driver} picture.", "Run the same command again.")
 
 
 def _no_photograph(pixels: npt.NDArray[Any], valid: npt.NDArray[np.bool_]) -> str:
