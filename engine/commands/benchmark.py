@@ -43,7 +43,7 @@ def run(request: BenchmarkRequest, reporter: Reporter, cancelled: threading.Even
     file = read_study(request.study)
     definition = request.definition or file.study.definition
     output = Path(request.output).expanduser().resolve() if request.output else file.output
-    device = choose_device(request.device)
+    device = choose_device(request.device, reporter)
     _open_folder(output)
     with hold(output / PAIRS, output):
         contest = Contest(

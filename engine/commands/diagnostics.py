@@ -10,7 +10,7 @@ from typing import Any
 
 from engine import __version__
 from engine.events import Reporter
-from engine.inference.device import cuda_device_count
+from engine.inference.device import cuda_device_count, why_unusable
 from engine.inference.memory import GIGABYTE, available_memory
 from engine.models.cached import cached_path
 from engine.models.catalogue import load_catalogue
@@ -50,8 +50,8 @@ def run(request: DiagnosticsRequest, reporter: Reporter, cancelled: threading.Ev
                     "memory_gb": round(properties.total_memory / GIGABYTE, 1),
                 }
             )
-    elif cuda_device_count():
-        reporter.warning("There is an NVIDIA GPU, but the installed torch cannot use it.")
+    elif cuda_device_count() and (reason := why_unusable("cuda")):
+        reporter.warning(f"There is an NVIDIA GPU, but it cannot be used: {reason}.")
     if torch.backends.mps.is_available():
         devices.append({"name": "Apple GPU", "device": "mps"})
     values = {

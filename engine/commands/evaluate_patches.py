@@ -83,7 +83,7 @@ def _prepare(request: EvaluateRequest, reporter: Reporter, cancelled: threading.
                 "The folders of the evaluation and of the predictions lie in each other.", "Give two that do not."
             )
         check_rasters_folder(predictions, overwrite=request.overwrite)
-    device = choose_device(request.device)
+    device = choose_device(request.device, reporter)
     model = resolve_model(named, request.weights, reporter=reporter, cancelled=cancelled)
     # Before thousands of files are looked at.
     comparer = Comparer(model.manifest.nomenclature, request.definition)

@@ -51,7 +51,7 @@ def run(request: FlairDetectRequest, reporter: Reporter, cancelled: threading.Ev
     # IGN's tools take the CPU where no GPU is there; so does "auto".
     device = request.device if wanted.gpu or request.device != "auto" else "cpu"
     if request.published_behaviour:
-        values = _as_published(request, wanted, choose_device(device), reporter, cancelled)
+        values = _as_published(request, wanted, choose_device(device, reporter), reporter, cancelled)
     else:
         values = _our_way(request, wanted, device, reporter, cancelled)
     reporter.progress(1.0, "Done", 0.0)

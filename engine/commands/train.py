@@ -57,7 +57,7 @@ def run(request: TrainRequest, reporter: Reporter, cancelled: threading.Event) -
     report = Path(request.report).expanduser().absolute() if request.report else output.with_suffix(".html")
     if first:
         _check_outputs(output, report, request.overwrite)
-    device = choose_device(request.device)
+    device = choose_device(request.device, reporter)
     job = prepare(request, reporter, stop)
     folder = WorkFolder.beside(output)
     fingerprint = _fingerprint(job)

@@ -86,7 +86,7 @@ def prepare(
     for path in _output_paths(request):
         check_writable(path)
         check_overwrite(path, overwrite=request.overwrite)
-    device = choose_device(request.device)
+    device = choose_device(request.device, reporter)
     if request.precision == "int8" and device != "cpu":
         if request.device != "auto":
             raise DeviceError("int8 runs on the CPU only.", "Use --device cpu, or the precision 'half'.")

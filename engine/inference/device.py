@@ -1,4 +1,4 @@
-"""Which device to predict on, found without importing torch."""
+"""Which device to compute on; torch is only imported where there is a GPU to try."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import platform
 import sys
 
 from engine.errors import DeviceError
+from engine.events import Reporter
 
 
 def cuda_device_count() -> int:
@@ -27,26 +28,65 @@ def has_mps() -> bool:
     return sys.platform == "darwin" and platform.machine() == "arm64"
 
 
-def choose_device(wanted: str) -> str:
+def why_unusable(device: str) -> str | None:
+    """Return why the installed torch cannot compute on a GPU, None where it can.
+
+    Args:
+        device: `mps`, `cuda` or `cuda:N`; it exists.
+    """
+    import torch
+
+    if device.startswith("cuda") and torch.version.cuda is None and torch.version.hip is None:
+        return "the installed torch is built for CPUs alone"
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        return f"the installed torch, built for CUDA {torch.version.cuda}, does not get along with its driver"
+    if device == "mps" and not torch.backends.mps.is_available():
+        return "the installed torch is built without it, or the system is too old"
+    try:
+        # A card too old for the build, or taken by another program, is only seen when it computes.
+        torch.ones(1, device=device).add(1).item()
+    except RuntimeError as error:
+        return str(error).strip().splitlines()[0].rstrip(".")
+    return None
+
+
+def choose_device(wanted: str, reporter: Reporter | None = None) -> str:
     """Return the device to use: `cpu`, `mps`, `cuda` or `cuda:N`.
 
     Args:
-        wanted: `auto` takes the first of CUDA, MPS and CPU that is there.
+        wanted: `auto` takes the first of CUDA, MPS and CPU that computes.
+        reporter: Told when `auto` passes a GPU by, and why.
 
     Raises:
-        DeviceError: The device asked for is absent.
+        DeviceError: The device asked for is absent, or the installed torch cannot use it.
     """
     if wanted == "cpu":
         return "cpu"
-    if wanted == "mps":
-        if not has_mps():
-            raise DeviceError("This computer has no Apple GPU (mps).", "Use --device auto or cpu.")
-        return "mps"
-    count = cuda_device_count()
+    count = 0 if wanted == "mps" else cuda_device_count()
     if wanted == "auto":
-        return "cuda" if count else "mps" if has_mps() else "cpu"
-    index = int(wanted.partition(":")[2] or 0)
-    if index >= count:
+        return _best_device(count, reporter)
+    if wanted == "mps" and not has_mps():
+        raise DeviceError("This computer has no Apple GPU (mps).", "Use --device auto or cpu.")
+    if wanted != "mps" and int(wanted.partition(":")[2] or 0) >= count:
         found = f"{count} NVIDIA GPU(s)" if count else "no NVIDIA GPU, or no driver for it,"
         raise DeviceError(f"The device '{wanted}' was asked for, but {found} was found.", "Use --device auto or cpu.")
+    reason = why_unusable(wanted)
+    if reason:
+        raise DeviceError(
+            f"The device '{wanted}' cannot be used: {reason}.",
+            "Set up the engine again with the build of torch for this GPU, or use --device cpu.",
+        )
     return wanted
+
+
+def _best_device(cuda_devices: int, reporter: Reporter | None) -> str:
+    found = "cuda" if cuda_devices else "mps" if has_mps() else "cpu"
+    reason = None if found == "cpu" else why_unusable(found)
+    if reason is None:
+        return found
+    if reporter is not None:
+        reporter.warning(
+            f"There is a GPU, but it cannot be used: {reason}. The CPU is used, which is slower; setting up the engine "
+            "again with the build of torch for this GPU may help."
+        )
+    return "cpu"

@@ -67,7 +67,6 @@ def load_predictor(
     if device != "cpu":
         from engine.inference.torch_predictor import TorchPredictor
 
-        _check_torch_device(device)
         chosen: Precision = "half" if precision == "auto" else precision
         predictor = TorchPredictor(
             model, device, head=head, precision=chosen, pixels=pixels, reporter=reporter, threads=threads
@@ -161,15 +160,3 @@ def _uncompiled(
     return LoadedPredictor(
         TorchPredictor(model, "cpu", head=head, precision=precision, reporter=reporter, threads=threads)
     )
-
-
-def _check_torch_device(device: str) -> None:
-    import torch
-
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise DeviceError(
-            "There is an NVIDIA GPU, but the installed torch cannot use it.",
-            "Set up the engine again with a CUDA build of torch, or use --device cpu.",
-        )
-    if device == "mps" and not torch.backends.mps.is_available():
-        raise DeviceError("The installed torch cannot use the Apple GPU.", "Use --device cpu.")

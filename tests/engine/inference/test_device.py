@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import ctypes
+import re
 import sys
 
 import pytest
+import torch
 
 from engine.errors import DeviceError
 from engine.inference import device
-from engine.inference.device import choose_device, cuda_device_count
+from engine.inference.device import choose_device, cuda_device_count, why_unusable
 
 
 @pytest.mark.parametrize(
@@ -25,7 +27,25 @@ from engine.inference.device import choose_device, cuda_device_count
 def test_the_device_asked_for_is_taken(monkeypatch, gpus, mps, wanted, expected):
     monkeypatch.setattr(device, "cuda_device_count", lambda: gpus)
     monkeypatch.setattr(device, "has_mps", lambda: mps)
+    monkeypatch.setattr(device, "why_unusable", lambda name: None)
     assert choose_device(wanted) == expected
+
+
+@pytest.mark.parametrize(("gpus", "mps"), [(1, False), (0, True)])
+def test_a_gpu_that_torch_cannot_use_is_passed_by_and_told(monkeypatch, recorder, gpus, mps):
+    monkeypatch.setattr(device, "cuda_device_count", lambda: gpus)
+    monkeypatch.setattr(device, "has_mps", lambda: mps)
+    monkeypatch.setattr(device, "why_unusable", lambda name: "the card is too old")
+    assert choose_device("auto", recorder) == "cpu"
+    assert "the card is too old" in recorder.warnings[0]
+    with pytest.raises(DeviceError, match="the card is too old"):
+        choose_device("mps" if mps else "cuda", recorder)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU that works")
+def test_torch_itself_says_why_there_is_nothing_to_compute_on():
+    assert re.search("CPUs alone|does not get along", why_unusable("cuda"))
+    assert why_unusable("mps")
 
 
 @pytest.mark.parametrize(
