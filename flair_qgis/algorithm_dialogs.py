@@ -6,7 +6,6 @@ from typing import Any, Dict, Optional
 
 from qgis.core import QgsApplication
 from qgis.gui import QgsMapTool
-from qgis.PyQt.QtCore import Qt
 from qgis.PyQt.QtWidgets import QDialog
 
 
@@ -19,7 +18,7 @@ def open_dialog(iface: Any, algorithm: str, parameters: Optional[Dict[str, Any]]
         parameters: Values that the dialog begins with.
 
     Returns:
-        The dialog, which deletes itself when it is closed; None where there is no such algorithm.
+        The dialog, which deletes itself when it is closed and nothing runs; None where there is no such algorithm.
     """
     import processing
 
@@ -30,8 +29,8 @@ def open_dialog(iface: Any, algorithm: str, parameters: Optional[Dict[str, Any]]
         return None
     canvas = iface.mapCanvas()
     before = canvas.mapTool()
-    dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-    dialog.finished.connect(lambda _: _give_back(canvas, before))
+    # not `finished`, which is a method of these dialogs
+    dialog.rejected.connect(lambda: _give_back(canvas, before))
     dialog.show()
     return dialog
 

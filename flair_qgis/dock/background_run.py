@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import html
 import time
-from typing import Any, ClassVar, Dict, Optional, Set, Tuple
+from typing import Any, ClassVar, Dict, List, Optional, Set, Tuple
 
-from qgis.core import QgsApplication, QgsProcessingAlgRunnerTask
+from qgis.core import QgsApplication, QgsProcessingAlgRunnerTask, QgsTask
 from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
 
 from ..i18n import tr
@@ -79,7 +79,11 @@ class BackgroundRun(QObject):
         self._began = time.monotonic()
         if self._remember:
             self._entry = HistoryEntry(self._algorithm, self.parameters, self._context)
-        self._task = QgsProcessingAlgRunnerTask(self._algorithm, self.parameters, self._context, self._feedback)
+        more: List[Any] = []
+        if not self._remember and hasattr(QgsTask.Flag, "Hidden"):
+            # from 3.26 on QGIS need not speak of it
+            more = [QgsTask.Flag.Hidden | QgsTask.Flag.CanCancel]
+        self._task = QgsProcessingAlgRunnerTask(self._algorithm, self.parameters, self._context, self._feedback, *more)
         if self._task.isCanceled():
             QTimer.singleShot(0, lambda: self._end(False, {}))
             return

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
 from typing import Any, List, Optional
 
 from qgis.core import QgsApplication
 from qgis.PyQt.QtCore import Qt, pyqtSignal
-from qgis.PyQt.QtWidgets import QGroupBox, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qgis.PyQt.QtWidgets import QGridLayout, QGroupBox, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from ..algorithm_dialogs import open_dialog
 from ..i18n import tr
@@ -15,6 +16,7 @@ from .engine_report import EngineState, read_report
 from .texts import show_text, text_label
 
 ICON_SIZE = 16
+SHOWN_PARTS = 3
 
 
 class EnginePanel(QGroupBox):
@@ -63,7 +65,7 @@ class EnginePanel(QGroupBox):
 
     def stops(self) -> List[QWidget]:
         """Return where the Tab key stops, in order."""
-        return [self._again, self._set_up, self._report]
+        return [self._again, self._report, self._set_up]
 
     def check(self) -> None:
         """Look for the engine in the background; `state_changed` tells the end."""
@@ -99,9 +101,10 @@ class EnginePanel(QGroupBox):
         first = QHBoxLayout()
         first.addWidget(self._mark, 0, Qt.AlignmentFlag.AlignTop)
         first.addWidget(self._status, 1)
-        buttons = QHBoxLayout()
-        for button in (self._again, self._set_up, self._report):
-            buttons.addWidget(button)
+        buttons = QGridLayout()
+        buttons.addWidget(self._again, 0, 0)
+        buttons.addWidget(self._report, 0, 1)
+        buttons.addWidget(self._set_up, 1, 0, 1, 2)
         layout = QVBoxLayout(self)
         layout.addLayout(first)
         layout.addWidget(self._details)
@@ -122,11 +125,11 @@ class EnginePanel(QGroupBox):
 
     def _show_state(self, state: EngineState) -> None:
         if not state.works:
-            where = tr("Python: {path}").format(path=state.python) if state.python else ""
+            where = tr("Python: {path}").format(path=shortened(state.python)) if state.python else ""
             self._show("mIconWarning.svg", state.problem, where)
             return
         lines: List[str] = [
-            tr("Python: {path} ({origin})").format(path=state.python, origin=origin_words(state.origin))
+            tr("Python: {path} ({origin})").format(path=shortened(state.python), origin=origin_words(state.origin))
         ]
         if state.devices:
             lines.append(tr("Computes on: {devices}").format(devices="; ".join(state.devices)))
@@ -144,11 +147,18 @@ class EnginePanel(QGroupBox):
             self._mark.setPixmap(QgsApplication.getThemeIcon(f"/{icon}").pixmap(ICON_SIZE, ICON_SIZE))
         self._status.setText(status)
         self._details.setText(details)
+        self._details.setToolTip(self.state.python if self.state else "")
         self._details.setVisible(bool(details))
 
     def _show_report(self) -> None:
         if self.state is not None:
             show_text(self._iface, tr("Report of the engine"), self.state.report)
+
+
+def shortened(path: str) -> str:
+    """Return the end of a path, which can be shown in a narrow place."""
+    parts = PurePath(path).parts
+    return path if len(parts) <= SHOWN_PARTS else f"…/{'/'.join(parts[-SHOWN_PARTS:])}"
 
 
 def origin_words(origin: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from qgis.gui import QgsDockWidget
-from qgis.PyQt.QtCore import Qt
+from qgis.PyQt.QtCore import QSize, Qt
 from qgis.PyQt.QtGui import QShowEvent
 from qgis.PyQt.QtWidgets import QScrollArea, QVBoxLayout, QWidget
 
@@ -15,6 +15,22 @@ from .engine_panel import EnginePanel
 from .run_form import RunForm
 from .run_panel import RunPanel
 from .tab_order import set_tab_order
+
+
+class UprightScrollArea(QScrollArea):
+    """Scrolls up and down only: it is never narrower than what it holds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.setWidgetResizable(True)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+
+    def minimumSizeHint(self) -> QSize:
+        """As wide as the content and a scroll bar."""
+        hint = super().minimumSizeHint()
+        frame = 2 * self.frameWidth() + self.verticalScrollBar().sizeHint().width()
+        return QSize(self.widget().minimumSizeHint().width() + frame, hint.height())
 
 
 class FirstStepsDock(QgsDockWidget):
@@ -36,9 +52,7 @@ class FirstStepsDock(QgsDockWidget):
         for panel in (self.engine, self.form, self.runs):
             layout.addWidget(panel)
         layout.addStretch(1)
-        area = QScrollArea()
-        area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        area.setWidgetResizable(True)
+        area = UprightScrollArea()
         area.setWidget(content)
         self.setWidget(area)
         set_tab_order([*self.engine.stops(), *self.form.stops(), *self.runs.stops()])

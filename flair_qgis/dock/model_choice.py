@@ -17,7 +17,7 @@ from ..model_file import ModelDescription, read_model_file
 from .tab_order import file_stops
 from .texts import text_label
 
-NAME_WIDTH = 20  # characters; a longer name is shown in full when the list opens
+NAME_WIDTH = 16  # characters; a longer name is shown in full when the list opens
 
 
 class ModelChoice(QWidget):

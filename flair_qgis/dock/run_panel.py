@@ -98,11 +98,14 @@ class RunPanel(QGroupBox):
             self.run = None
 
     def _arrange(self) -> None:
-        buttons = QHBoxLayout()
-        for button in (self.classify, self.cancel, self.more, self.log):
-            buttons.addWidget(button)
+        first, second = QHBoxLayout(), QHBoxLayout()
+        first.addWidget(self.classify)
+        first.addWidget(self.cancel)
+        second.addWidget(self.more)
+        second.addWidget(self.log)
         layout = QVBoxLayout(self)
-        layout.addLayout(buttons)
+        layout.addLayout(first)
+        layout.addLayout(second)
         layout.addWidget(self._bar)
         layout.addWidget(self._text)
 

@@ -88,6 +88,7 @@ def test_the_engine_is_found_once_it_is_there(dock, layer, tmp_path, monkeypatch
     wait_until(lambda: dock.engine.state.works)
     assert text(dock, "engine_status") == "The engine works (version 0.1.0)."
     details = text(dock, "engine_details")
+    assert "Python: …/" in details
     assert "engine python (named by the environment variable)" in details
     assert "Computes on: cpu, 4 GB" in details
     assert dock.runs.classify.isEnabled()
@@ -119,7 +120,7 @@ def test_a_broken_engine_says_why(dock, layer, fake_engine):
     assert not dock.runs.classify.isEnabled()
 
 
-def test_what_is_missing_is_said(dock, fake_engine, image, model):
+def test_what_is_missing_is_said(fake_engine, dock, image, model):
     wait_until(lambda: dock.engine.state is not None)
     assert "Add an aerial image to the project" in text(dock, "run_text")
     QgsProject.instance().addMapLayer(QgsRasterLayer(image, "ortho"))
@@ -135,7 +136,7 @@ def test_what_is_missing_is_said(dock, fake_engine, image, model):
     assert text(dock, "model_note") == "Bands: red, green, blue"
 
 
-def test_models_are_marked_and_suggested(dock, fake_engine, layer, monkeypatch, tmp_path):
+def test_models_are_marked_and_suggested(fake_engine, dock, layer, monkeypatch, tmp_path):
     monkeypatch.setenv("FAKE_ENGINE_MODELS", NAME)
     wait_until(lambda: dock.engine.state is not None)
     dock.engine.check()
@@ -317,7 +318,7 @@ def test_tab_goes_from_top_to_bottom(ready, interface):
     assert tops == sorted(tops)
     names = [widget.objectName() for widget in order if widget.objectName()]
     assert names == [
-        *("engine_again", "engine_set_up", "engine_report"),
+        *("engine_again", "engine_report", "engine_set_up"),
         *("image", "model_name", "whole", "classify", "more"),
     ]
     assert len(order) == 12
