@@ -51,7 +51,7 @@ class SeriesNorm(nn.Module):
         grouped = values.float().view(count, dates, self._groups, channels // self._groups)
         share = torch.ones_like(valid) if self._count_padding else valid
         weight = share.float()[:, :, None, None]
-        amount = weight.sum(1, keepdim=True) * grouped.shape[3]
+        amount = weight.sum(1, keepdim=True).clamp(min=1) * grouped.shape[3]
         mean = (grouped * weight).sum((1, 3), keepdim=True) / amount
         variance = ((grouped - mean).square() * weight).sum((1, 3), keepdim=True) / amount
         normed = ((grouped - mean) * (variance + 1e-5).rsqrt()).view(count, dates, channels)
@@ -74,7 +74,8 @@ class _Attention(nn.Module):
         heads, key_width = self.Q.shape
         keys = self.fc1_k(values).view(*values.shape[:2], heads, key_width)
         scores = (keys * self.Q).sum(-1).float() / math.sqrt(key_width)
-        scores = scores.masked_fill(~valid[:, :, None], float("-inf"))
+        # Not minus infinity, which would leave no number where all dates are padded.
+        scores = scores.masked_fill(~valid[:, :, None], torch.finfo(scores.dtype).min)
         shares: torch.Tensor = self.dropout(scores.softmax(1))
         return shares
 

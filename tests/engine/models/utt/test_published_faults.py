@@ -70,6 +70,16 @@ def test_zeros_are_padding():
         assert torch.allclose(before, after, atol=1e-5) is ignores
 
 
+def test_zeros_that_are_padding_leave_numbers():
+    images, series, days, valid = inputs(2)
+    series[1] = 0
+    found = small(faults=PublishedFaults(zeros_are_padding=True))(images, series, days, valid)
+    assert found.logits.isfinite().all()
+    series[0] = 0
+    found = small(faults=PublishedFaults.every_one())(images, series, days, valid)
+    assert found.logits.isfinite().all()
+
+
 def test_metadata_by_row():
     """North and south of a patch get different numbers, so that mirroring all inputs does not mirror the addition."""
     metadata = torch.rand(2, WIDTH)

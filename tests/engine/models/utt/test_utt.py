@@ -159,6 +159,20 @@ def test_modality_dropout_is_by_item_and_in_training_only():
     assert not torch.allclose(answer(network, batch).logits, alone, atol=1e-2)
 
 
+def test_half_precision_says_the_same():
+    network, batch = small(metadata=True), inputs(3)
+    batch[3][1] = False
+    batch[3][2, 2:] = False
+    metadata = torch.rand(3, WIDTH)
+    whole = answer(network, batch, metadata)
+    images = batch[0].contiguous(memory_format=torch.channels_last)
+    with torch.autocast("cpu", torch.bfloat16):
+        half = answer(network, (images, *batch[1:]), metadata)
+        network.train()(images, *batch[1:], metadata).logits.float().sum().backward()
+    for one, two in zip(whole, half, strict=True):
+        assert (one - two.float()).abs().mean() < 0.05 * one.std()
+
+
 @pytest.mark.parametrize(
     ("side", "satellite_side", "said"),
     [
