@@ -21,8 +21,8 @@ from torch.utils.data import DataLoader
 from engine.data.time_series.days import days_to_mid_may
 from engine.data.time_series.season_pieces import SeasonPieces, batch_pieces
 from engine.data.time_series.series import TimeSeries
+from engine.models.utt.design import SatelliteDesign
 from engine.models.utt.published_faults import NONE, PublishedFaults
-from engine.models.utt.utae import SatelliteDesign
 from engine.models.utt.utt import UTT
 from engine.training.losses import SegmentationLoss
 from engine.training.season_loss import SeasonLoss

@@ -51,7 +51,24 @@ def build_network(architecture: str, encoder: str, in_channels: int, classes: in
 
 
 def network_of(manifest: Manifest) -> nn.Module:
-    """Build the untrained network that a manifest describes."""
-    return build_network(
-        manifest.architecture, manifest.encoder, len(manifest.bands), len(manifest.nomenclature.classes)
+    """Build the untrained network that a manifest describes.
+
+    Raises:
+        ModelError: It is not known, or its parts do not fit together.
+    """
+    bands, classes = len(manifest.bands), len(manifest.nomenclature.classes)
+    if manifest.season is None:
+        return build_network(manifest.architecture, manifest.encoder, bands, classes)
+    from engine.models.utt.utt import UTT
+
+    season = manifest.season
+    return UTT(
+        manifest.encoder,
+        bands,
+        classes,
+        series_channels=len(season.bands),
+        metadata=season.metadata,
+        pixel_ratio=season.ground_sampling_distance / manifest.ground_sampling_distance,
+        satellite=season.design,
+        faults=season.faults,
     )

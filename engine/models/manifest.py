@@ -9,9 +9,14 @@ from typing import Any
 
 from engine.band import Band
 from engine.errors import ModelError
+from engine.models.season_input import SeasonInput
 from engine.nomenclature import Nomenclature
 
-FORMAT = 1
+FORMAT = 2
+# What older versions read is written as they know it.
+WITHOUT_SEASON = 1
+UTT = "utt"
+"""The architecture with a season: U-T&T, a U-Net whose encoder is named as any other's."""
 ELEVATION_ENCODING = "clip(round(5 * max(DSM - DTM, 0)), 0, 255)"
 
 
@@ -29,6 +34,7 @@ class Manifest:
         elevation: Formula of the elevation band, None without one.
         licence: Licence of the weights.
         provenance: Where the weights come from: source, data, versions, metrics.
+        season: Second input of a network that also looks at satellite images of many dates; None for all others.
     """
 
     name: str
@@ -40,6 +46,7 @@ class Manifest:
     elevation: str | None = None
     licence: str = ""
     provenance: dict[str, Any] = field(default_factory=dict)
+    season: SeasonInput | None = None
 
     @property
     def band_names(self) -> tuple[str, ...]:
@@ -50,7 +57,7 @@ class Manifest:
         """Return the manifest as the JSON text that a model file's header carries."""
         return json.dumps(
             {
-                "format": FORMAT,
+                "format": WITHOUT_SEASON if self.season is None else FORMAT,
                 "name": self.name,
                 "architecture": self.architecture,
                 "encoder": self.encoder,
@@ -60,6 +67,7 @@ class Manifest:
                 "elevation": self.elevation,
                 "licence": self.licence,
                 "provenance": self.provenance,
+                **({} if self.season is None else {"season": self.season.to_dict()}),
             },
             ensure_ascii=False,
             sort_keys=True,
@@ -98,6 +106,7 @@ class Manifest:
                 elevation=values.get("elevation"),
                 licence=str(values.get("licence", "")),
                 provenance=dict(values.get("provenance", {})),
+                season=None if values.get("season") is None else SeasonInput.from_dict(values["season"]),
             )
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
             raise ModelError(f"The model file's manifest is not readable: {error!r}.") from error
@@ -117,3 +126,9 @@ class Manifest:
                 raise ModelError(f"Band '{band.name}': mean {band.mean} and deviation {band.std} are not usable.")
         if not (math.isfinite(self.ground_sampling_distance) and self.ground_sampling_distance > 0):
             raise ModelError(f"A ground sampling distance of {self.ground_sampling_distance} m is not usable.")
+        if (self.season is None) != (self.architecture != UTT):
+            raise ModelError(
+                f"A network '{self.architecture}' {'needs' if self.season is None else 'has no use for'} a season."
+            )
+        if self.season is not None:
+            self.season.check()

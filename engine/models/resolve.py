@@ -39,7 +39,7 @@ def resolve_model(
     reporter: Reporter | None = None,
     cancelled: threading.Event | None = None,
 ) -> ResolvedModel:
-    """Find a model by file, or by catalogue name: with weights on disk, from the cache, or from the hub.
+    """Find a model of one input by file, or by catalogue name: with weights on disk, from the cache, or from the hub.
 
     Args:
         model: Model file, or catalogue name.
@@ -65,6 +65,11 @@ def resolve_model(
     if path.suffix == ".safetensors":
         manifest = read_manifest(path)
         if manifest is not None:
+            if manifest.season is not None:
+                raise ModelError(
+                    f"'{path.name}' also needs satellite images of a season, which this command cannot read.",
+                    "Take a model of aerial images alone.",
+                )
             if weights is not None:
                 return _with_weights(manifest, Path(weights).expanduser())
             return ResolvedModel(manifest, path, file_sha256(path))

@@ -14,10 +14,11 @@ from torch.nn import functional
 
 from engine.errors import ModelError
 from engine.models.architecture import build_network
+from engine.models.utt.design import SatelliteDesign
 from engine.models.utt.fusion import CollapsedFusion, CroppedFusion
 from engine.models.utt.metadata_encoding import OUT_WIDTH, MetadataFusion
 from engine.models.utt.published_faults import NONE, PublishedFaults
-from engine.models.utt.utae import UTAE, SatelliteDesign
+from engine.models.utt.utae import UTAE
 
 # 10.24 m of FLAIR's Sentinel-2 images over 0.2 m of its aerial ones.
 PIXEL_RATIO = 51.2

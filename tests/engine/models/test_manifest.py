@@ -60,8 +60,8 @@ def test_what_is_no_manifest_is_a_model_error(text):
 
 def test_a_later_format_asks_for_an_update():
     with pytest.raises(ModelError) as caught:
-        Manifest.from_json(changed(format=2))
-    assert "format 2" in caught.value.message
+        Manifest.from_json(changed(format=3))
+    assert "format 3" in caught.value.message
     assert "Update" in caught.value.hint
 
 

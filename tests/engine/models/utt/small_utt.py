@@ -6,8 +6,8 @@ import math
 
 import torch
 
+from engine.models.utt.design import SatelliteDesign
 from engine.models.utt.published_layout import PARTS
-from engine.models.utt.utae import SatelliteDesign
 from engine.models.utt.utt import UTT
 
 TINY = SatelliteDesign((16, 16, 32), (16, 16, 32), (8,), heads=8, attention_width=32)

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from engine.errors import ModelError
+from engine.models.utt.design import SatelliteDesign
 from engine.models.utt.metadata_encoding import WIDTH
 from engine.models.utt.published_faults import PublishedFaults
-from engine.models.utt.utae import SatelliteDesign
 from tests.engine.models.utt.small_utt import inputs, small
 
 

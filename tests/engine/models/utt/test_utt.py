@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from engine.errors import ModelError
+from engine.models.utt.design import SatelliteDesign
 from engine.models.utt.metadata_encoding import WIDTH
-from engine.models.utt.utae import SatelliteDesign
 from engine.models.utt.utt import UTT
 from tests.engine.models.utt.small_utt import RATIO, SATELLITE_SIDE, SIDE, TINY, inputs, small
 
