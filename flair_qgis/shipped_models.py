@@ -35,6 +35,8 @@ class ShippedModel(QgsProcessingModelAlgorithm):
     def displayName(self) -> str:
         # spelled out, so that the translations can be checked
         titles = {
+            "classify_and_count": tr("Classify, polygonise and count"),
+            "compare_two_years": tr("Compare two years"),
             "prepare_and_classify": tr("Prepare and classify"),
             "train_on_my_area": tr("Train on my area"),
         }

@@ -45,7 +45,8 @@ def test_they_are_what_the_script_makes(tmp_path):
     )
     assert made.returncode == 0, made.stderr
     names = sorted(path.name for path in FOLDER.iterdir())
-    assert names == ["prepare_and_classify.model3", "train_on_my_area.model3"]
+    chains = ["classify_and_count", "compare_two_years", "prepare_and_classify", "train_on_my_area"]
+    assert names == [f"{chain}.model3" for chain in chains]
     assert sorted(path.name for path in tmp_path.iterdir()) == names
     for name in names:
         written, shipped = (model(folder, name).toVariant() for folder in (tmp_path, FOLDER))
