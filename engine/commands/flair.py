@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from engine.commands import train
-from engine.errors import Cancelled, OutputError, RequestError
+from engine.errors import Cancelled, ModelError, OutputError, RequestError
 from engine.events import Reporter
 from engine.ign.bands import Channels, channels_of
 from engine.ign.detection import FLAIR_DISTANCE, existing_file
 from engine.ign.flair1_train import UNNEEDED, Flair1Train, read_flair1_train
 from engine.ign.model_import import import_model
-from engine.ign.patch_lists import check_names, listed_pairs, write_dataset
+from engine.ign.patch_lists import check_names, check_present, listed_pairs, write_dataset
 from engine.ign.patch_predictions import count_predictions, predict_patch, prediction_path, write_metrics
 from engine.inference.device import choose_device
 from engine.models.manifest import ELEVATION_ENCODING, Manifest
@@ -67,6 +67,9 @@ class _Run:
         found = {split: listed_pairs(self.file, f"{split}_csv", getattr(paths, f"{split}_csv")) for split in splits}
         self.csv = [path for path, _ in found.values()]
         self.pairs = {split: pairs for split, (_, pairs) in found.items()}
+        # What is missing of the test patches would else show itself only after days of training.
+        for split, (path, pairs) in found.items():
+            check_present(path, pairs, masks=split != "test" or tasks.metrics, cancelled=cancelled)
         self.folder = Path(paths.out_folder).expanduser() / paths.out_model_name
         self.predictions = self.folder / f"predictions_{paths.out_model_name}"
         self.channels = self._channels()
@@ -99,12 +102,15 @@ class _Run:
         from engine.data.patch_file import read_header
 
         conf = self.conf
-        header = read_header(next(iter(self.pairs.values()))[0].image)
         key = "channels" if conf.channels else "bands"
-        if max(conf.numbers) > header.bands:
-            raise self.file.error(
-                (key,), f"the images have {header.bands} bands, so there is no band {max(conf.numbers)}."
-            )
+        headers = {split: read_header(pairs[0].image) for split, pairs in self.pairs.items()}
+        header = next(iter(headers.values()))
+        for split, other in headers.items():
+            if max(conf.numbers) > other.bands:
+                raise self.file.error(
+                    (key,),
+                    f"the images of '{split}_csv' have {other.bands} bands, so there is no band {max(conf.numbers)}.",
+                )
         norm = (conf.norm_type, conf.norm_means, conf.norm_stds)
         return channels_of(self.file, conf.numbers, *norm, header.dtype, ((key,), ("norm_means",)))
 
@@ -174,6 +180,8 @@ class _Run:
         return resolve_model(str(target))
 
     def _train(self) -> Path:
+        from engine.models.encoder_weights import ImagenetWeightsError
+
         conf, tasks = self.conf, self.conf.tasks
         mode = "min" if conf.ckpt_monitor == "val_loss" else "max"
         if conf.ckpt_monitor_mode != mode and "ckpt_monitor_mode" in self.file.values:
@@ -225,7 +233,15 @@ class _Run:
             "name": conf.paths.out_model_name,
             "overwrite": self.request.overwrite,
         }
-        train.run(TrainRequest.model_validate(options), self.reporter, self.cancelled)
+        try:
+            train.run(TrainRequest.model_validate(options), self.reporter, self.cancelled)
+        except ImagenetWeightsError as error:
+            # What its hint names is an option of `train`.
+            raise ModelError(
+                error.message,
+                "Check the connection; or, without one, start from a checkpoint: in the file, name it with "
+                "'ckpt_model_path', and below 'train_tasks' write 'init_weights_only_from_ckpt: True'.",
+            ) from error
         return model
 
     def _model(self, trained: Path | None) -> ResolvedModel:

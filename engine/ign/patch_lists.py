@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+import threading
 from pathlib import Path
 
 from engine.band import Band
 from engine.data.dataset_file import FILE_NAME, DatasetFile
 from engine.data.pairs import Pair, read_pairs
 from engine.data.patch_file import default_names, read_header
-from engine.errors import InputError
+from engine.errors import Cancelled, InputError
 from engine.ign.bands import Channels
 from engine.ign.detection import FLAIR_DISTANCE, existing_file
 from engine.ign.flair1_train import Flair1Train
@@ -35,6 +36,32 @@ def listed_pairs(file: YamlFile, key: str, text: str) -> tuple[Path, tuple[Pair,
     path = existing_file(file, ("paths", key), text)
     here = read_pairs(path, Path.cwd())
     return path, here if here[0].image.exists() else read_pairs(path)
+
+
+def check_present(path: Path, pairs: tuple[Pair, ...], *, masks: bool, cancelled: threading.Event) -> None:
+    """Check that the files of a list are there.
+
+    Args:
+        path: The list, for errors.
+        pairs: Its pairs.
+        masks: Whether masks are needed.
+        cancelled: Set to stop.
+
+    Raises:
+        InputError: Some are missing.
+        Cancelled: `cancelled` was set.
+    """
+    missing: list[Path] = []
+    for pair in pairs:
+        if cancelled.is_set():
+            raise Cancelled
+        missing += [file for file in ((pair.image, pair.mask) if masks else (pair.image,)) if not file.is_file()]
+    if missing:
+        others = f", and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise InputError(
+            f"'{path.name}' names files that do not exist: '{missing[0]}'{others}.",
+            "Correct its paths; relative ones start from the working folder, else from that of the list.",
+        )
 
 
 def write_dataset(folder: Path, conf: Flair1Train, channels: Channels, lists: dict[str, tuple[Pair, ...]]) -> Path:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.errors import ModelError
+from engine.hub.client import quiet
 from engine.models.band_filters import RGB, described, filters_by_name, input_layers
 from engine.models.changes import TensorChange, summary
 from engine.models.checkpoint import load_strictly, read_tensors
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 CLASSIFIER = {"fc", "_fc", "classifier", "head", "heads", "head_dist", "last_linear", "conv_head", "bn2", "norm"}
 # Tables that timm once saved and now computes.
 COMPUTED = ("relative_position_index", "attn_mask")
+
+
+class ImagenetWeightsError(ModelError):
+    """The ImageNet weights of an encoder cannot be had."""
 
 
 def load_encoder_weights(
@@ -85,19 +90,21 @@ def load_encoder_weights(
 def _imagenet(encoder: str, part: nn.Module) -> dict[str, torch.Tensor]:
     from segmentation_models_pytorch.encoders import get_encoder
 
+    # The hub's client would tell of each of its tries, with addresses.
+    quiet()
     kind: str | bool = True if encoder.startswith("tu-") else "imagenet"
     try:
         made = get_encoder(encoder, in_channels=3, depth=getattr(part, "_depth", 5), weights=kind)
     except (KeyError, RuntimeError) as error:
         reason = error.args[0] if error.args else type(error).__name__
-        raise ModelError(
+        raise ImagenetWeightsError(
             f"There are no ImageNet weights for the encoder '{encoder}': {reason}",
             "Use --encoder-weights none or a file.",
         ) from error
     # Whatever else the network, the hub's client or its cache can run into.
     except Exception as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ModelError(
+        raise ImagenetWeightsError(
             f"The ImageNet weights of '{encoder}' cannot be downloaded: {reason}",
             "Check the connection; or, without one, use --encoder-weights none, or name a file there.",
         ) from error

@@ -194,6 +194,37 @@ def test_mistakes(data, tmp_path, recorder, asked, changes, told):
     assert asked == []
 
 
+@pytest.mark.parametrize(("task", "line"), [("predict", "IMG_1.tif,{mask}"), ("metrics", "{image},MSK_1.tif")])
+def test_what_is_missing_of_the_test_patches_is_told_before_the_training(data, tmp_path, recorder, asked, task, line):
+    image, mask = (data / "test.csv").read_text().split()[0].split(",")
+    (tmp_path / "longer.csv").write_text((data / "test.csv").read_text() + line.format(image=image, mask=mask))
+    values = values_of(data, tmp_path, {"test_csv": str(tmp_path / "longer.csv")}, {"train": True, task: True})
+    with pytest.raises(EngineError, match=r"'longer\.csv' names files that do not exist: .*_1\.tif'\.") as caught:
+        run(tmp_path, recorder, values)
+    assert "relative ones" in caught.value.hint
+    assert asked == []
+
+
+def test_bands_that_only_the_test_patches_lack_are_told_before_the_training(data, tmp_path, recorder, asked):
+    image = tiny.write(tmp_path / "IMG_9.tif", tiny.smooth(2, SIZE, SIZE, seed=9))
+    (tmp_path / "two.csv").write_text(f"{image},{image}\n")
+    values = values_of(data, tmp_path, {"test_csv": str(tmp_path / "two.csv")}, {"train": True, "predict": True})
+    with pytest.raises(EngineError, match=r"the images of 'test_csv' have 2 bands, so there is no band 3"):
+        run(tmp_path, recorder, values)
+    assert asked == []
+
+
+def test_without_a_connection_the_way_out_is_one_of_the_file(data, tmp_path, recorder, monkeypatch):
+    def fail(*arguments, **options):
+        raise OSError("no network")
+
+    monkeypatch.setattr("segmentation_models_pytorch.encoders.hf_hub_download", fail)
+    with pytest.raises(EngineError, match="ImageNet weights of 'mobilenet_v2' cannot be downloaded") as caught:
+        run(tmp_path, recorder, values_of(data, tmp_path, tasks={"train": True}))
+    assert "init_weights_only_from_ckpt" in caught.value.hint
+    assert "--encoder-weights" not in caught.value.hint
+
+
 def test_a_cancelled_prediction(data, tmp_path, recorder):
     write_weights(tmp_path / "ckpt.pth")
     values = values_of(data, tmp_path, {"ckpt_model_path": str(tmp_path / "ckpt.pth")}, {"predict": True})
