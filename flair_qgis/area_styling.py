@@ -16,6 +16,8 @@ from qgis.core import (
     QgsVectorLayer,
 )
 
+from .class_names import shown_name
+
 FIELD = "largest_code"
 
 
@@ -31,7 +33,7 @@ def largest_class_renderer(classes: Sequence[Mapping[str, Any]]) -> QgsCategoriz
             QgsFillSymbol.createSimple(
                 {"color": str(item["color"]), "outline_color": "#404040", "outline_width": "0.2"}
             ),
-            str(item["name"])[:1].upper() + str(item["name"])[1:],
+            shown_name(str(item["name"])),
         )
         for item in classes
     ]

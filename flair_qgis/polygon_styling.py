@@ -17,6 +17,8 @@ from qgis.core import (
     QgsVectorLayer,
 )
 
+from .class_names import shown_name
+
 FIELD = "code"
 
 
@@ -32,7 +34,7 @@ def class_renderer(classes: Sequence[Mapping[str, Any]]) -> QgsCategorizedSymbol
             QgsFillSymbol.createSimple(
                 {"color": str(item["color"]), "outline_color": str(item["color"]), "outline_width": "0.1"}
             ),
-            str(item["name"])[:1].upper() + str(item["name"])[1:],
+            shown_name(str(item["name"])),
         )
         for item in classes
     ]
@@ -63,7 +65,16 @@ class PolygonStylePostProcessor(QgsProcessingLayerPostProcessorInterface):
         done = False
         if self.style is not None and self.style.is_file():
             _, done = layer.loadNamedStyle(str(self.style))
+            _translate(layer)
         if not done:
             layer.setRenderer(class_renderer(self.classes))
         layer.triggerRepaint()
         layer.emitStyleChanged()
+
+
+def _translate(layer: QgsVectorLayer) -> None:
+    # the engine writes styles in English
+    renderer = layer.renderer()
+    if isinstance(renderer, QgsCategorizedSymbolRenderer):
+        for number, category in enumerate(renderer.categories()):
+            renderer.updateCategoryLabel(number, shown_name(category.label()))

@@ -18,6 +18,7 @@ from qgis.core import (
 )
 from qgis.PyQt.QtGui import QColor
 
+from .class_names import shown_name
 from .i18n import tr
 
 
@@ -32,14 +33,10 @@ def paletted_renderer(
         band: Number of the band that holds the codes.
     """
     entries = [
-        QgsPalettedRasterRenderer.Class(int(item["code"]), QColor(str(item["color"])), _title(str(item["name"])))
+        QgsPalettedRasterRenderer.Class(int(item["code"]), QColor(str(item["color"])), shown_name(str(item["name"])))
         for item in classes
     ]
     return QgsPalettedRasterRenderer(provider, band, entries)
-
-
-def _title(name: str) -> str:
-    return name[:1].upper() + name[1:]
 
 
 def apply_style(layer: QgsMapLayer, style: Optional[Path], classes: Sequence[Mapping[str, Any]] = ()) -> bool:
@@ -58,6 +55,7 @@ def apply_style(layer: QgsMapLayer, style: Optional[Path], classes: Sequence[Map
     done = False
     if style is not None and style.is_file():
         _, done = layer.loadNamedStyle(str(style))
+        _translate(layer)
     if not done and classes:
         layer.setRenderer(paletted_renderer(layer.dataProvider(), classes))
         done = True
@@ -65,6 +63,18 @@ def apply_style(layer: QgsMapLayer, style: Optional[Path], classes: Sequence[Map
         layer.triggerRepaint()
         layer.emitStyleChanged()
     return done
+
+
+def _translate(layer: QgsRasterLayer) -> None:
+    # the engine writes styles in English
+    renderer = layer.renderer()
+    if not isinstance(renderer, QgsPalettedRasterRenderer):
+        return
+    old = renderer.classes()
+    new = [QgsPalettedRasterRenderer.Class(item.value, item.color, shown_name(item.label)) for item in old]
+    if [item.label for item in new] != [item.label for item in old]:
+        (band,) = renderer.usesBands()
+        layer.setRenderer(QgsPalettedRasterRenderer(layer.dataProvider(), band, new))
 
 
 def show_colours(layer: QgsMapLayer) -> bool:

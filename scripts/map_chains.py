@@ -54,7 +54,7 @@ def images(name: str, title: str) -> Any:
 def zone_inputs(top: int) -> list[Any]:
     """Return the inputs that choose polygons for figures of their own."""
     polygons = QgsProcessing.SourceType.TypeVectorPolygon
-    zones = QgsProcessingParameterFeatureSource("zones", "Communes, parcels or other polygons", [polygons])
+    zones = QgsProcessingParameterFeatureSource("zones", "Communes or parcels", [polygons])
     field = QgsProcessingParameterField("zone_field", "Field of their name", None, "zones")
     return [(optional(zones), 140, top), (optional(field), 140, top + 50)]
 
@@ -73,15 +73,15 @@ def classify_and_count() -> QgsProcessingModelAlgorithm:
     """Return the model from an image to polygons and hectares: classify, polygonise, count."""
     model = QgsProcessingModelAlgorithm("Classify, polygonise and count", "FLAIR land cover", "")
     real = QgsProcessingParameterNumber.Type.Double
-    smallest = number("minimum_area", "Smallest polygon in square metres", real, SMALLEST_AREA, 0, 1000000)
+    smallest = number("minimum_area", "Smallest polygon in m²", real, SMALLEST_AREA, 0, 1000000)
     add_inputs(
         model,
         [
             (images("images", "Aerial images"), 140, 100),
             *model_inputs(150),
             (optional(QgsProcessingParameterExtent("extent", "Extent")), 140, 250),
-            (smallest, 140, 390),
-            *zone_inputs(530),
+            (smallest, 140, 410),
+            *zone_inputs(570),
         ],
     )
     add_step(
@@ -99,7 +99,7 @@ def classify_and_count() -> QgsProcessingModelAlgorithm:
         "polygonise",
         "Land cover to polygons",
         "flair:polygonise",
-        (480, 390),
+        (480, 410),
         {"INPUT": classified, "MINIMUM_AREA": from_input_or_default("minimum_area", str(SMALLEST_AREA))},
         (Output("polygons", "Land-cover polygons", "OUTPUT"),),
     )
@@ -108,13 +108,13 @@ def classify_and_count() -> QgsProcessingModelAlgorithm:
         "count",
         "Areas by class",
         "flair:areastatistics",
-        (480, 540),
+        (480, 580),
         {"INPUT": classified, "AREA": from_input("zones"), "AREA_FIELD": from_input("zone_field")},
         (Output("folder", "Folder of tables", "OUTPUT"), Output("report", "Report of areas", "REPORT")),
     )
     add_frame(model, "1. Map the image", "#e3ecf9", (10, 40, 920, 270))
-    add_frame(model, "2. Polygons for your drawing", "#fdf0d5", (10, 330, 920, 120))
-    add_frame(model, "3. Hectares, of the map as it is", "#e4f4ea", (10, 470, 920, 180))
+    add_frame(model, "2. Polygons for your drawing", "#fdf0d5", (10, 330, 920, 150))
+    add_frame(model, "3. Hectares, of the map as it is", "#e4f4ea", (10, 500, 920, 190))
     model.setHelpContent(COUNT_HELP)
     return model
 
@@ -123,7 +123,7 @@ def compare_two_years() -> QgsProcessingModelAlgorithm:
     """Return the model from two images of one place to what changed: classify both, compare."""
     model = QgsProcessingModelAlgorithm("Compare two years", "FLAIR land cover", "")
     real = QgsProcessingParameterNumber.Type.Double
-    smallest = number("minimum_area", "Smallest change in square metres", real, SMALLEST_CHANGE, 0, 1000000)
+    smallest = number("minimum_area", "Smallest change in m²", real, SMALLEST_CHANGE, 0, 1000000)
     add_inputs(
         model,
         [
