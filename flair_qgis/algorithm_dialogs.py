@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Optional
+from typing import Any, Dict, List, Optional
 
 from qgis.core import QgsApplication
 from qgis.gui import QgsMapTool
 from qgis.PyQt.QtWidgets import QDialog
+
+_OPEN: List[QDialog] = []
 
 
 def open_dialog(iface: Any, algorithm: str, parameters: Optional[Dict[str, Any]] = None) -> Optional[QDialog]:
@@ -31,8 +33,16 @@ def open_dialog(iface: Any, algorithm: str, parameters: Optional[Dict[str, Any]]
     before = canvas.mapTool()
     # not `finished`, which is a method of these dialogs
     dialog.rejected.connect(lambda: _give_back(canvas, before))
+    # a dialog whose Python half is lost runs nothing
+    _OPEN.append(dialog)
+    dialog.destroyed.connect(lambda: _forget(dialog))
     dialog.show()
     return dialog
+
+
+def _forget(dialog: QDialog) -> None:
+    if dialog in _OPEN:
+        _OPEN.remove(dialog)
 
 
 def _give_back(canvas: Any, tool: Optional[QgsMapTool]) -> None:

@@ -48,6 +48,10 @@ def test_a_first_map_from_the_panel(material, display, qgis, tmp_path):
     assert np.array_equal(rasters.read(output), rasters.read(material.map))
     assert seen["history"].startswith('processing.run("flair:classify"')
     assert seen["dialogs"] == ["Classify land cover"]
+    # each ends where its page lies: built in the checkout, else in the repository
+    assert [re.search(r"classify\.(html|md)$", page) is not None for page in seen["pages"]] == [True, False]
+    assert seen["second"] == 1
+    assert seen["left_open"] == []
     assert "Maps and areas" in seen["groups"]
     assert names_in(pictures) == ["dialog.png", "map.png", "menu.png", "panel.png", "running.png", "toolbox.png"]
     # the command in the log does the same again

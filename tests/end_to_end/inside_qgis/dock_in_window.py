@@ -7,6 +7,7 @@
 - pictures: folder for screenshots; report: JSON file to write what was seen to. QGIS is ended afterwards.
 """
 
+import gc
 import json
 import os
 import sys
@@ -14,10 +15,11 @@ import traceback
 
 from processing.core.ProcessingLog import ProcessingLog
 from qgis import utils
-from qgis.core import QgsProject, QgsSettings
-from qgis.PyQt.QtCore import QPoint, Qt
+from qgis.core import QgsApplication, QgsProject, QgsSettings
+from qgis.PyQt.QtCore import QObject, QPoint, Qt, QUrl, pyqtSlot
+from qgis.PyQt.QtGui import QDesktopServices
 from qgis.PyQt.QtTest import QTest
-from qgis.PyQt.QtWidgets import QApplication, QDialog, QDockWidget, QLabel, QProgressBar, QTreeView
+from qgis.PyQt.QtWidgets import QApplication, QDialog, QDialogButtonBox, QDockWidget, QLabel, QProgressBar, QTreeView
 from qgis.utils import iface
 
 sys.path.insert(0, json.loads(os.environ["FLAIR_WINDOW_RUN"])["folder"])
@@ -111,14 +113,53 @@ def look_at_result():
     picture(iface.mainWindow(), "map")
 
 
-def look_at_dialog_and_toolbox():
+class Pages(QObject):
+    """Catches the pages that would open in a browser."""
+
+    def __init__(self):
+        super().__init__()
+        self.opened = []
+        for scheme in ("https", "file"):
+            QDesktopServices.setUrlHandler(scheme, self, "catch")
+
+    @pyqtSlot(QUrl)
+    def catch(self, url):
+        self.opened.append(url.toString())
+
+
+def visible_dialogs():
+    return [item for item in QApplication.topLevelWidgets() if isinstance(item, QDialog) and item.isVisible()]
+
+
+def look_at_dialog():
+    """Open a dialog from the menu, of which nobody holds a reference, ask for help, run it, and close it."""
+    pages = Pages()
     choose("classify")
-    pause(0.5)
-    dialogs = [item for item in QApplication.topLevelWidgets() if isinstance(item, QDialog) and item.isVisible()]
+    gc.collect()
+    pause(0.3)
+    dialogs = visible_dialogs()
     report["dialogs"] = [item.windowTitle() for item in dialogs]
-    for dialog in dialogs:
-        picture(dialog, "dialog")
-        dialog.close()
+    dialog = dialogs.pop()
+    picture(dialog, "dialog")
+    dialog.buttonBox().button(QDialogButtonBox.StandardButton.Help).click()
+    choose("documentation")
+    report["pages"] = pages.opened
+    gone = []
+    dialog.destroyed.connect(lambda: gone.append(True))
+    target = RUN["output"].replace("map.tif", "second.tif")
+    dialog.setParameters({"INPUT": [RUN["image"]], "MODEL": RUN["model"], "OUTPUT": target})
+    dialog.buttonBox().button(QDialogButtonBox.StandardButton.Ok).click()
+    # closed while it runs, which ends no run
+    dialog.close()
+    del dialog
+    gc.collect()
+    wait_until(lambda: QgsApplication.taskManager().countActiveTasks() == 0)
+    wait_until(lambda: gone, 10)
+    report["second"] = [layer.source() for layer in QgsProject.instance().mapLayers().values()].count(target)
+    report["left_open"] = [item.windowTitle() for item in visible_dialogs()]
+
+
+def look_at_toolbox():
     toolbox = iface.mainWindow().findChild(QDockWidget, "ProcessingToolbox")
     for dock in iface.mainWindow().findChildren(QDockWidget):
         dock.setVisible(dock is toolbox)
@@ -148,7 +189,8 @@ def main():
     iface.addRasterLayer(RUN["image"], "Aerial image")
     dock = open_panel()
     classify(dock)
-    look_at_dialog_and_toolbox()
+    look_at_dialog()
+    look_at_toolbox()
 
 
 start(main)
