@@ -13,3 +13,9 @@ def failure(message: str, hint: str = "") -> QgsProcessingException:
         hint: One sentence that names the way out.
     """
     return QgsProcessingException(f"{message} {hint}".strip())
+
+
+def first_sentence(text: str) -> str:
+    """Return the cause of a failure without the way out, for places with room for a line."""
+    cause, stop, _ = text.partition(". ")
+    return cause + stop.strip()

@@ -11,6 +11,7 @@ from qgis.PyQt.QtWidgets import QPushButton
 
 from .algorithm_dialogs import open_dialog
 from .documentation import documentation
+from .errors import first_sentence
 from .i18n import tr
 from .provider import FlairProvider
 
@@ -71,7 +72,7 @@ class FlairPlugin:
             open_dialog(self._iface, identifier)
             return
         bar = self._iface.messageBar()
-        message = bar.createMessage(tr("FLAIR land cover"), why)
+        message = bar.createMessage(tr("FLAIR land cover"), first_sentence(why))
         button = QPushButton(tr("First steps…"))
         button.clicked.connect(lambda _=False: self.show_first_steps())
         message.layout().addWidget(button)

@@ -7,6 +7,7 @@ from typing import Any
 from qgis.core import Qgis
 from qgis.PyQt.QtWidgets import QPushButton
 
+from ..errors import first_sentence
 from ..i18n import tr
 from ..progress import duration
 from .background_run import BackgroundRun
@@ -27,10 +28,10 @@ def announce(iface: Any, run: BackgroundRun, successful: bool) -> None:
     text = tr("The land-cover map is ready after {duration}.").format(duration=duration(run.seconds))
     if run.cancelled:
         level, seconds = Qgis.MessageLevel.Info, CANCELLED_SECONDS
-        text = run.problem or tr("Cancelled.")
+        text = first_sentence(run.problem) or tr("Cancelled.")
     elif not successful:
         level = Qgis.MessageLevel.Critical
-        text = run.problem or tr("The classification failed.")
+        text = first_sentence(run.problem) or tr("The classification failed.")
     bar = iface.messageBar()
     message = bar.createMessage(tr("FLAIR land cover"), text)
     button = QPushButton(tr("Show log"))

@@ -4,12 +4,20 @@ import time
 
 import pytest
 from helpers import write_model, write_raster
-from qgis.core import Qgis, QgsApplication, QgsCoordinateReferenceSystem, QgsProject, QgsRasterLayer, QgsRectangle
+from qgis.core import (
+    Qgis,
+    QgsApplication,
+    QgsCoordinateReferenceSystem,
+    QgsProcessingAlgorithm,
+    QgsProject,
+    QgsRasterLayer,
+    QgsRectangle,
+)
 from qgis.gui import QgsGui
 from qgis.PyQt.QtCore import Qt
 from qgis.PyQt.QtTest import QTest
 from qgis.PyQt.QtWidgets import QApplication, QComboBox, QLabel, QLineEdit, QProgressBar, QPushButton, QRadioButton
-from window import Interface, wait_until
+from window import HistoryRegistry, Interface, wait_until
 
 from flair_qgis import i18n
 from flair_qgis.dock import engine_panel, first_steps, run_message
@@ -253,7 +261,8 @@ def test_a_failure_is_said_with_its_log(ready, interface, fake_engine, monkeypat
     assert text(ready, "run_text") == "The image has no CRS. Set one."
     message = note(interface)
     assert message.level() == Qgis.MessageLevel.Critical
-    assert "The image has no CRS." in message.text()
+    # the way out is in the panel and the log
+    assert message.text() == "The image has no CRS."
     shown = []
     monkeypatch.setattr(run_message, "show_text", lambda iface, title, log: shown.append(log))
     next(item for item in message.findChildren(QPushButton) if item.text() == "Show log").click()
@@ -339,3 +348,22 @@ def test_everything_that_can_be_used_has_a_name_and_a_key(language, monkeypatch,
     assert len(set(keys)) == len(keys)
     # those of QGIS's own menus in English
     assert language != "en" or not set(keys) & set("jevlspordwmch")
+
+
+def test_the_history_of_later_versions(ready, interface, fake_engine, layer, tmp_path, monkeypatch):
+    """A stand-in for the registry, which 3.22 lacks; its entries are what the dialogs of 3.40 write."""
+    registry = HistoryRegistry()
+    monkeypatch.setattr(QgsGui, "historyProviderRegistry", lambda: registry, raising=False)
+    monkeypatch.setattr(QgsProcessingAlgorithm, "asMap", lambda *values: {"inputs": {}}, raising=False)
+    ready.form.output.setFilePath(str(tmp_path / "map.tif"))
+    press(ready.runs.classify)
+    ((provider, entry),) = registry.entries.values()
+    assert provider == "processing"
+    assert entry["algorithm_id"] == "flair:classify"
+    assert entry["python_command"].startswith('processing.run("flair:classify"')
+    assert entry["process_command"].startswith("qgis_process run flair:classify -- ")
+    assert "results" not in entry
+    wait_until(lambda: ready.runs.run is None)
+    ((_, entry),) = registry.entries.values()
+    assert entry["results"]["OUTPUT"] == str(tmp_path / "map.tif")
+    assert "model read<br/>" in entry["log"]

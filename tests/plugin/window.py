@@ -45,6 +45,22 @@ class Interface:
         self.docks.remove(dock)
 
 
+class HistoryRegistry:
+    """The history of QGIS 3.24 and later."""
+
+    def __init__(self):
+        self.entries = {}
+
+    def addEntry(self, provider, entry):
+        number = len(self.entries) + 1
+        self.entries[number] = [provider, dict(entry)]
+        return number, True
+
+    def updateEntry(self, number, entry):
+        self.entries[number][1] = dict(entry)
+        return True
+
+
 def wait_until(condition, seconds=20):
     """Let events happen until a condition holds."""
     end = time.monotonic() + seconds
