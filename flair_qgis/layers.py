@@ -17,7 +17,8 @@ from qgis.core import (
 
 from .errors import failure
 from .i18n import tr
-from .layer_rendering import Extract, copy_extract, draws_colours
+from .layer_copies import SERVICES
+from .layer_rendering import Extract, copy_extract, draws_colours, metres_per_unit
 from .progress import Progress
 
 
@@ -78,6 +79,9 @@ def describe_layer(layer: QgsRasterLayer) -> LayerInput:
     crs, extent = layer.crs(), layer.extent()
     if layer.providerType() != "gdal":
         bands = 3 if draws_colours(provider) else provider.bandCount()
+        # What PROJ makes first in another thread does not outlive that thread, and QGIS remembers it all the same: the
+        # next thread would measure NaN.
+        metres_per_unit(crs, extent.center())
         return LayerInput(layer.name(), crs, extent, bands, provider=provider.clone())
     path = gdal_path(layer)
     override = crs.isValid() and provider.crs() != crs
@@ -138,7 +142,7 @@ def readable_path(
         layer: The layer.
         extent: Part that is wanted, with its CRS; needed for layers without a file.
         ground_sampling_distance: Metres on the ground per pixel of a copy.
-        target: GeoTIFF to write a copy to.
+        target: GeoTIFF to write a copy to; copies of services are kept in the profile instead.
         feedback: Where messages are shown and cancelling is asked.
         progress: Where progress is shown.
 
@@ -153,8 +157,9 @@ def readable_path(
         raise failure(*extent_needed(layer.name))
     box, crs = extent
     extract = Extract.plan(layer.name, layer.provider, layer.crs, box, crs, ground_sampling_distance)
-    copy_extract(extract, target, feedback, progress)
-    return str(target)
+    # what is computed from files may change with them at any moment: it is not kept
+    folder = None if layer.provider.name() in SERVICES else target.with_suffix("")
+    return str(copy_extract(extract, folder, feedback, progress))
 
 
 def extent_needed(name: str) -> Tuple[str, str]:

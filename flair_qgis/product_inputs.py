@@ -9,7 +9,7 @@ from qgis.core import QgsCoordinateReferenceSystem, QgsProcessingFeedback, QgsRa
 
 from .catalogue import DEFAULT_GROUND_SAMPLING_DISTANCE
 from .image_inputs import COPY_PART
-from .layer_rendering import metres_per_unit
+from .layer_rendering import metres_per_unit, round_distance
 from .layers import LayerInput, crs_text, describe_layer, readable_path, with_crs
 from .paths import absolute
 from .progress import Progress
@@ -40,7 +40,9 @@ class ProductLayer(NamedTuple):
         if columns < 1:
             return ProductLayer(described, None)
         metres, _ = metres_per_unit(described.crs, described.extent.center())
-        return ProductLayer(described, described.extent.width() / columns * metres)
+        pixel = described.extent.width() / columns * metres
+        # the columns that a service states are a rounded number
+        return ProductLayer(described, pixel if described.path is not None else round_distance(pixel))
 
     @property
     def lies_on_disk(self) -> bool:

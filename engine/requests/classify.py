@@ -14,7 +14,9 @@ class ClassifyRequest(Request):
 
     model: str = Field(description="Model file (.safetensors, .pth, .ckpt) or the name of a model in the catalogue.")
     weights: str | None = Field(None, description="Checkpoint on disk for a model of the catalogue.")
-    input: Paths = Field(description="Image file; several make one mosaic.")
+    input: Paths = Field(
+        description="Image file, or service such as ign:ortho or wms:https://host/a?layers=B; several make one mosaic."
+    )
     output: str = Field(description="Class raster to write (.tif), or with sheets the mosaic (.vrt) over them.")
     bands: BandNumbers | None = Field(
         None, description="Band numbers by name, such as red=1,green=2,blue=3,infrared=4; default: told by the file."

@@ -21,13 +21,16 @@ Pair = Annotated[
 class PrepareInputRequest(Request):
     """Make one image of an orthophoto, infrared and heights, as a model expects it."""
 
-    rgb: Paths = Field(description="Orthophoto with red, green and blue; files, or folders of tiles.")
+    rgb: Paths = Field(
+        description="Orthophoto with red, green and blue; files, folders of tiles, or services such as ign:ortho."
+    )
     irc: Paths | None = Field(
-        None, description="Colour-infrared orthophoto with near infrared, red, green; files or folders."
+        None,
+        description="Colour-infrared orthophoto with near infrared, red, green; files, folders or services (ign:irc).",
     )
     nir: Paths | None = Field(None, description="Near infrared alone; files or folders.")
-    dsm: Paths | None = Field(None, description="Digital surface model; files or folders.")
-    dtm: Paths | None = Field(None, description="Digital terrain model; files or folders.")
+    dsm: Paths | None = Field(None, description="Digital surface model; files, folders or services (ign:dsm).")
+    dtm: Paths | None = Field(None, description="Digital terrain model; files, folders or services (ign:dtm).")
     height: Paths | None = Field(None, description="Height above ground, in place of dsm and dtm; files or folders.")
     bands: BandNumbers | None = Field(
         None, description="Band numbers in rgb, such as red=1,green=2,blue=3; default: told by the file."

@@ -26,6 +26,7 @@ from qgis.core import (
 from ..catalogue import DEFAULT_GROUND_SAMPLING_DISTANCE, catalogue
 from ..i18n import tr
 from ..image_inputs import ImageInputs
+from ..layer_rendering import round_distance
 from ..model_file import ModelDescription
 from ..paths import absolute
 from ..progress import Progress
@@ -235,7 +236,7 @@ class ClassifyAlgorithm(FlairAlgorithm):
         folder = Path(tempfile.mkdtemp(prefix="flair_input_"))
         try:
             known = self._description
-            gsd = known.ground_sampling_distance if known else DEFAULT_GROUND_SAMPLING_DISTANCE
+            gsd = round_distance(known.ground_sampling_distance) if known else DEFAULT_GROUND_SAMPLING_DISTANCE
             start = self._images.add_to(options, "input", gsd, folder, context, feedback)
             result = self.run_engine("classify", options, feedback, Progress(feedback, start, 100))
         finally:

@@ -44,7 +44,7 @@ def _more(values):
 
 
 @contextmanager
-def published(scene, folder):
+def published(scene, folder, limit):
     """Start it; skip where it is not installed."""
     server = shutil.which("qgis_mapserver")
     if server is None:
@@ -55,7 +55,7 @@ def published(scene, folder):
     environment = engine_environment(folder, QT_QPA_PLATFORM="offscreen", HOME=home, XDG_RUNTIME_DIR=home)
     environment.pop("PYTHONPATH")
     made = subprocess.run(
-        ["/usr/bin/python3", str(SCRIPT), str(scene), str(project)],
+        ["/usr/bin/python3", str(SCRIPT), str(scene), str(project), str(limit)],
         env=environment, capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
     assert made.returncode == 0, made.stderr

@@ -23,7 +23,14 @@ BANDS = "red=1,green=2,blue=3,infrared=4,elevation=5"
 
 @pytest.fixture(scope="module")
 def service(material, tmp_path_factory):
-    with published(material.folder / "scene", tmp_path_factory.mktemp("server")) as server:
+    with published(material.folder / "scene", tmp_path_factory.mktemp("server"), 256) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def roomy(material, tmp_path_factory):
+    """The same with pictures of 512 pixels: QGIS cuts larger ones along the whole layer, so also across its edge."""
+    with published(material.folder / "scene", tmp_path_factory.mktemp("roomy"), 512) as server:
         yield server
 
 
@@ -118,3 +125,47 @@ def test_the_servers_own_sentence(service, material, tmp_path):
     assert absent.returncode == 3
     assert "has no layer 'rbg'" in absent.stderr
     assert "Did you mean rgb" in absent.stderr
+
+
+def layer(service, name):
+    """Return a layer as QGIS's own text has it: provider, and what it is made from."""
+    return f"wms://crs=EPSG:2154&dpiMode=7&format=image/png&layers={name}&styles=&url=http://{service.host}/"
+
+
+def coverage(service, name):
+    return f"wcs://crs=EPSG:2154&dpiMode=7&format=GeoTIFF&identifier={name}&url=http://{service.host}/"
+
+
+def test_layers_of_services_in_qgis(roomy, qgis, material, tmp_path):
+    image = tmp_path / "image.tif"
+    wanted = {
+        "RGB": layer(roomy, "rgb"),
+        "IRC": layer(roomy, "irc"),
+        "DSM": coverage(roomy, "dsm"),
+        "DTM": coverage(roomy, "dtm"),
+        "EXTENT": EXTENT,
+        "OUTPUT": image,
+    }
+    answer = qgis.execute("flair:prepareinput", **wanted)
+    assert answer.code == 0, answer.text
+    with rasterio.open(image) as dataset:
+        assert dataset.transform.to_gdal() == pytest.approx((X + 40, 0.2, 0, Y - 20, 0, -0.2))
+        pixels = dataset.read()
+    truth = rasters.read_all(material.image)[(slice(None), *PART)]
+    assert np.array_equal(pixels[:4], truth[:4])
+    assert (pixels[4] == truth[4]).mean() > 0.99
+    asked = roomy.asked("GetMap")
+    assert asked >= 2
+    again = qgis.execute("flair:prepareinput", **wanted)
+    assert again.code == 0, again.text
+    assert roomy.asked("GetMap") == asked, "the second run asks for no picture"
+    assert np.array_equal(rasters.read_all(image), pixels)
+
+
+def test_a_coverage_is_classified_in_qgis(roomy, qgis, material, tmp_path):
+    output = tmp_path / "map.tif"
+    answer = qgis.classify(
+        INPUT=coverage(roomy, "image"), MODEL=material.model, BANDS=BANDS, EXTENT=EXTENT, OUTPUT=output
+    )
+    assert answer.code == 0, answer.text
+    assert same(output, material) > 0.99

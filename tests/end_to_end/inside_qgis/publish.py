@@ -1,6 +1,7 @@
-"""Makes the project that QGIS Server publishes: `python publish.py SCENE_FOLDER PROJECT`.
+"""Makes the project that QGIS Server publishes: `python publish.py SCENE_FOLDER PROJECT LIMIT`.
 
-Layers `rgb`, `irc` and `image` (its five bands) of the scene's image, `dsm` and `dtm` of its heights.
+Layers `rgb`, `irc` and `image` (its five bands) of the scene's image, `dsm` and `dtm` of its heights. LIMIT is the
+largest side of a picture in pixels.
 """
 
 import os
@@ -21,7 +22,7 @@ from qgis.core import (
 DRAWN = {"rgb": (1, 2, 3), "irc": (4, 1, 2), "image": (1, 2, 3)}
 
 
-def main(scene: Path, target: Path) -> None:
+def main(scene: Path, target: Path, limit: int) -> None:
     app = QgsApplication([], False)
     app.initQgis()
     project = QgsProject.instance()
@@ -36,9 +37,8 @@ def main(scene: Path, target: Path) -> None:
         project.addMapLayer(layer)
         layers[name] = layer.id()
     project.writeEntry("WMSCrsList", "/", ["EPSG:2154", "EPSG:4326", "EPSG:3857"])
-    # in pixels: the engine has to ask in pieces of at most as many
-    project.writeEntry("WMSMaxWidth", "/", 256)
-    project.writeEntry("WMSMaxHeight", "/", 256)
+    project.writeEntry("WMSMaxWidth", "/", limit)
+    project.writeEntry("WMSMaxHeight", "/", limit)
     project.writeEntry("WCSLayers", "/", list(layers.values()))
     project.writeEntry("WMTSLayers", "Layer", [layers["rgb"]])
     project.writeEntry("WMTSPngLayers", "Layer", [layers["rgb"]])
@@ -48,4 +48,4 @@ def main(scene: Path, target: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))
