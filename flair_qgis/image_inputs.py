@@ -36,6 +36,7 @@ class ImageInputs:
         area: Polygons that bound that part, in any CRS.
         around: Part to copy of layers without an end where neither extent nor area says it, in the CRS of the first
             image.
+        margin: Pixels to copy around the part that is wanted, for the network to see its neighbours.
 
     Raises:
         QgsProcessingException: There is no raster layer, or one cannot be read.
@@ -49,6 +50,7 @@ class ImageInputs:
         self.extent: Optional[QgsRectangle] = None
         self.area: Optional[QgsFeatureSource] = None
         self.around: Optional[QgsRectangle] = None
+        self.margin = 0
 
     @property
     def crs(self) -> QgsCoordinateReferenceSystem:
@@ -125,6 +127,8 @@ class ImageInputs:
             progress = Progress(feedback, done * share, (done + 1) * share)
             extent = None if bounds is None else (bounds, self.crs)
             target = folder / f"image_{number}.tif"
-            found.append(readable_path(layer, extent, ground_sampling_distance, target, feedback, progress))
+            found.append(
+                readable_path(layer, extent, ground_sampling_distance, target, feedback, progress, self.margin)
+            )
             done += layer.path is None
         return found

@@ -76,6 +76,7 @@ class Extract(NamedTuple):
         wanted: QgsRectangle,
         wanted_crs: QgsCoordinateReferenceSystem,
         ground_sampling_distance: float,
+        margin: int = 0,
     ) -> Extract:
         """Plan a copy of an extent at a ground sampling distance.
 
@@ -86,6 +87,7 @@ class Extract(NamedTuple):
             wanted: Extent to copy.
             wanted_crs: Its CRS.
             ground_sampling_distance: Metres on the ground per pixel.
+            margin: Pixels to copy around it, as far as the layer has them.
 
         Raises:
             QgsProcessingException: The extent is outside the layer, cannot be transformed or is too large.
@@ -118,6 +120,13 @@ class Extract(NamedTuple):
             max(1, math.ceil(box.width() / step_x - 0.01)),
             max(1, math.ceil(box.height() / step_y - 0.01)),
         )
+        left, top = box.xMinimum(), box.yMaximum()
+        if margin:
+            room = _room(QgsRectangle(left, top - height * step_y, left + width * step_x, top), whole)
+            west, east = (int(min(margin, far / step_x + 0.01)) for far in room[:2])
+            north, south = (int(min(margin, far / step_y + 0.01)) for far in room[2:])
+            left, top = left - west * step_x, top + north * step_y
+            width, height = width + west + east, height + north + south
         if width * height > MAX_PIXELS:
             raise failure(
                 tr(
@@ -125,9 +134,19 @@ class Extract(NamedTuple):
                 ).format(name=name, width=width, height=height, size=ground_sampling_distance),
                 tr("Choose a smaller extent, or get the image as a file."),
             )
-        left, top = box.xMinimum(), box.yMaximum()
         box = QgsRectangle(left, top - height * step_y, left + width * step_x, top)
         return Extract(name, provider, crs, box, width, height)
+
+
+def _room(box: QgsRectangle, whole: QgsRectangle) -> List[float]:
+    """Return how far a layer reaches beyond a box to the west, east, north and south; a layer without an end, far."""
+    if whole.isEmpty():
+        return [math.inf] * 4
+    room = [
+        box.xMinimum() - whole.xMinimum(), whole.xMaximum() - box.xMaximum(),
+        whole.yMaximum() - box.yMaximum(), box.yMinimum() - whole.yMinimum(),
+    ]  # fmt: skip
+    return [max(0.0, value) for value in room]
 
 
 def metres_per_unit(crs: QgsCoordinateReferenceSystem, point: QgsPointXY) -> Tuple[float, float]:

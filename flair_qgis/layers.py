@@ -135,6 +135,7 @@ def readable_path(
     target: Path,
     feedback: QgsProcessingFeedback,
     progress: Progress,
+    margin: int = 0,
 ) -> str:
     """Return a path that the engine can read, copying the layer to a file where there is none.
 
@@ -145,6 +146,7 @@ def readable_path(
         target: GeoTIFF to write a copy to; copies of services are kept in the profile instead.
         feedback: Where messages are shown and cancelling is asked.
         progress: Where progress is shown.
+        margin: Pixels to copy around that part, as far as the layer has them.
 
     Raises:
         QgsProcessingException: The layer needs an extent, or could not be copied.
@@ -156,7 +158,7 @@ def readable_path(
     if extent is None:
         raise failure(*extent_needed(layer.name))
     box, crs = extent
-    extract = Extract.plan(layer.name, layer.provider, layer.crs, box, crs, ground_sampling_distance)
+    extract = Extract.plan(layer.name, layer.provider, layer.crs, box, crs, ground_sampling_distance, margin)
     # what is computed from files may change with them at any moment: it is not kept
     folder = None if layer.provider.name() in SERVICES else target.with_suffix("")
     return str(copy_extract(extract, folder, feedback, progress))

@@ -64,6 +64,8 @@ PROBABILITIES = "PROBABILITIES"
 PIXELS = "PIXELS"
 SECONDS = "SECONDS"
 
+# Pixels around what is classified that the network looks at, as the engine has it.
+CONTEXT = 96
 PRECISIONS = ["auto", "exact", "half", "int8"]
 LAYOUTS = ["single", "sheets"]
 
@@ -221,6 +223,9 @@ class ClassifyAlgorithm(FlairAlgorithm):
             box = self.parameterAsExtent(parameters, EXTENT, context, self._images.crs)
             self._images.extent = None if box.isNull() else box
         self._images.area = self.area_source(parameters, AREA, context)
+        self._images.margin = (
+            self.parameterAsInt(parameters, MARGIN, context) if self.given(parameters, MARGIN) else CONTEXT
+        )
         self._styles = {name: StylePostProcessor() for name in (OUTPUT, CONFIDENCE)}
         return True
 

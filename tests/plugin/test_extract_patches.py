@@ -229,9 +229,11 @@ def test_service_is_copied_where_the_labels_lie(fake_engine, image, tmp_path, co
 
     asked = []
 
-    def copy(extract, target, *_):
+    def copy(extract, folder, *_):
         asked.append(extract)
-        gdal.Translate(str(target), image)
+        folder.mkdir()
+        gdal.Translate(str(folder / "copy.tif"), image)
+        return folder / "copy.tif"
 
     plan = layers.Extract.plan
     monkeypatch.setattr(layers.Extract, "plan", staticmethod(lambda *values: asked.append(values) or plan(*values)))
@@ -241,13 +243,13 @@ def test_service_is_copied_where_the_labels_lie(fake_engine, image, tmp_path, co
     QgsProject.instance().addMapLayers([service, memory])
     parameters = {"IMAGE": [service], "LABELS": memory.id(), "OUTPUT": "TEMPORARY_OUTPUT"}
     run({**parameters, "GROUND_SAMPLING_DISTANCE": 0.4}, context, feedback)
-    _, _, _, box, crs, distance = asked[0]
+    _, _, _, box, crs, distance, margin = asked[0]
     assert crs.authid() == "EPSG:2154"
     corners = [box.xMinimum(), box.xMaximum(), box.yMinimum(), box.yMaximum()]
     assert corners == pytest.approx([700000, 700002.8, 6599998.5, 6599999.5], abs=0.05)
-    assert distance == 0.4
+    assert (distance, margin) == (0.4, 0)
     (path,) = fake_engine.options["image"]
-    assert path.endswith("image_0.tif")
+    assert path.endswith("copy.tif")
     assert fake_engine.record["files"] == {path: True}
 
 

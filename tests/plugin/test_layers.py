@@ -222,3 +222,25 @@ def test_virtual_raster_keeps_its_values(image, tmp_path, feedback):
     assert copy.RasterCount == 1
     assert np.unique(copy.ReadAsArray()).tolist() == [102]
     assert (copy.RasterXSize, copy.RasterYSize) == (10, 5)
+
+
+def test_margin_keeps_the_pixels_where_they_are(tiles, tmp_path):
+    layer, box = tiles
+    part = QgsRectangle(box.xMinimum() + 100, box.yMinimum() + 100, box.xMinimum() + 150, box.yMinimum() + 140)
+    plain = Extract.plan("tiles", layer.dataProvider(), MERCATOR, part, MERCATOR, 0.5)
+    wide = Extract.plan("tiles", layer.dataProvider(), MERCATOR, part, MERCATOR, 0.5, 96)
+    assert (wide.width, wide.height) == (plain.width + 192, plain.height + 192)
+    assert wide.pixel_size == pytest.approx(plain.pixel_size)
+    assert (plain.box.xMinimum() - wide.box.xMinimum()) / plain.pixel_size[0] == pytest.approx(96)
+    assert (wide.box.yMaximum() - plain.box.yMaximum()) / plain.pixel_size[1] == pytest.approx(96)
+
+
+def test_margin_ends_where_the_layer_does(image):
+    """A layer with an end is copied as far as it reaches, in whole pixels."""
+    layer = QgsRasterLayer(image, "image")
+    crs = QgsCoordinateReferenceSystem("EPSG:2154")
+    part = QgsRectangle(700001, 6599998.6, 700003, 6599999.6)
+    wide = Extract.plan("image", layer.dataProvider(), crs, part, crs, 0.2, 96)
+    assert (wide.width, wide.height) == (20, 10)
+    assert wide.box.xMinimum() == pytest.approx(700000)
+    assert wide.box.yMaximum() == pytest.approx(6600000)

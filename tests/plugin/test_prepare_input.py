@@ -18,6 +18,8 @@ from qgis.core import (
     QgsRasterLayer,
 )
 
+from flair_qgis.paths import managed_folder
+
 RGB = "RGB"
 
 
@@ -162,7 +164,9 @@ def test_services_are_copied_for_the_extent_of_the_orthophoto(fake_engine, tiles
     assert copy["size"] == [40, 30]  # on the orthophoto's pixels: 0.66 m on the ground
     assert copy["geoTransform"][:2] == pytest.approx([box.xMinimum() + 100, 1.0], rel=3e-3)
     assert [band["computedMin"] for band in copy["bands"][:3]] == [10, 20, 200]
-    assert not Path(fake_engine.options["irc"][0]).exists()
+    # it is kept for the next run
+    assert managed_folder() in Path(fake_engine.options["irc"][0]).parents
+    assert Path(fake_engine.options["irc"][0]).exists()
 
 
 def test_service_as_orthophoto(fake_engine, tiles, context, feedback):
