@@ -98,7 +98,7 @@ class LabelRasters:
             reporter.log(f"{_names(bare)} without a CRS: taken to be in the image's.")
         local = [file for file in described if file.crs is not None and not on_earth(file.crs)]
         if local and on_earth(source.crs):
-            reporter.log(f"{_names(local)} with a local CRS, without a place on earth: taken to be in the image's.")
+            reporter.log(f"{_names(local)} in a local CRS, which has no place on earth: taken to be in the image's.")
         files = [found for file in described if (found := _locate(file, source))]
         if not files:
             raise InputError(

@@ -105,6 +105,8 @@ def write_area_polygons(path: Path, output: Path, counted: Counted, zones: Zones
             geometry_type="MultiPolygon",
             layer=LAYER,
             driver="GPKG",
+            # What GDAL wrote up to 3.10: that of an older QGIS warns of anything newer.
+            VERSION="1.2",
         )
     except (*VECTOR_ERRORS, OSError, RuntimeError) as error:
         problem: OutputError = output_error(output, error)

@@ -51,7 +51,7 @@ class ClassMap:
         """
         if self.source.crs is None:
             raise InputError(
-                f"{self.what} has no CRS, so its hectares are unknown.", "Give it with --crs, such as --crs EPSG:2154."
+                f"{self.what} has no CRS, so its hectares are unknown.", "Give it one (--crs), such as EPSG:2154."
             )
         return self.source.crs
 

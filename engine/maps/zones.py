@@ -212,7 +212,7 @@ def grid_zones(side: float, source: RasterSource, reporter: Reporter) -> Zones:
         RequestError: Cells are smaller than pixels, or too many.
     """
     if source.crs is None:
-        raise InputError("A grid in metres needs a raster with a CRS.", "Give it with --crs, such as --crs EPSG:2154.")
+        raise InputError("A grid in metres needs a raster with a CRS.", "Give it one (--crs), such as EPSG:2154.")
     transform = source.transform
     ground = ground_sampling_distance(source.crs, transform, source.width, source.height, SilentReporter())
     units = math.hypot(transform.a, transform.d), math.hypot(transform.b, transform.e)

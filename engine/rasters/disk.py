@@ -22,7 +22,11 @@ _FULL_TEXTS = ("no space left", "file too large", "quota", "not enough space", "
 
 
 def free_space(folder: Path) -> str:
-    """Return the free space of the disk that holds a folder, such as `3.2 GB`, or `unknown`."""
+    """Return the free space of the disk that holds a folder, such as `3.2 GB`, or `unknown`.
+
+    A folder that is not there any more, or not yet, has that of the folder above it.
+    """
+    folder = next((place for place in (folder, *folder.parents) if place.exists()), folder)
     try:
         free = float(shutil.disk_usage(folder).free)
     except OSError:

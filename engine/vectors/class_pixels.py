@@ -49,7 +49,7 @@ def open_class_raster(path: str, crs: str | None, reporter: Reporter) -> RasterS
             "Choose a raster of one band that holds codes.",
         )
     if file.crs is None and crs is None and not file.ground_control_points:
-        raise InputError(f"{file.name} has no CRS, so its place is unknown.", "Give one, such as --crs EPSG:2154.")
+        raise InputError(f"{file.name} has no CRS, so its place is unknown.", "Give it one (--crs), such as EPSG:2154.")
     bands = {"class": file.data_bands[0]}
     return RasterSource.open([path], ("class",), bands=bands, crs=crs, reporter=_Warnings(reporter))
 

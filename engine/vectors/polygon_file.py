@@ -17,6 +17,8 @@ from engine.rasters.polygons import VECTOR_ERRORS
 
 _WRITE_ERRORS = (*VECTOR_ERRORS, pyogrio.errors.FeatureError, pyogrio.errors.GeometryError, OSError, RuntimeError)
 GEOMETRY = "geom"
+# What GDAL wrote up to 3.10: that of an older QGIS warns of anything newer.
+GEOPACKAGE = "1.2"
 
 
 class PolygonFile:
@@ -89,7 +91,7 @@ class PolygonFile:
                 layer=layer,
                 driver="GPKG",
                 append=self._path.exists(),
-                **options,
+                **(options if self._path.exists() else {"VERSION": GEOPACKAGE, **options}),
             )
         except _WRITE_ERRORS as error:
             raise output_error(self._path, error) from error

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import sqlite3
 import threading
+from contextlib import closing
 
 import numpy as np
 import pyogrio
@@ -101,6 +103,11 @@ def read(path):
     return names, [
         dict(zip(names, row, strict=True)) for row in zip(*(column.tolist() for column in data), strict=True)
     ]
+
+
+def test_a_geopackage_that_gdal_of_an_older_qgis_knows_whole(count):
+    with closing(sqlite3.connect(count(grid=10)["polygons"])) as database:
+        assert database.execute("PRAGMA user_version").fetchone()[0] <= 10200
 
 
 def test_a_grid(count):

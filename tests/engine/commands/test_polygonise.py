@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections import namedtuple
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -151,6 +152,11 @@ def test_rows_taken_together_change_nothing(make, tmp_path, monkeypatch, outline
             monkeypatch.setattr(polygonise, "BATCH_POINTS", 400 * rows)
             assert read(make(**options, overwrite=True)["output"]) == whole
         monkeypatch.undo()
+
+
+def test_a_geopackage_that_gdal_of_an_older_qgis_knows_whole(make):
+    with closing(sqlite3.connect(make()["output"])) as database:
+        assert database.execute("PRAGMA user_version").fetchone()[0] <= 10200
 
 
 def test_style_lies_beside_and_inside(make):

@@ -39,3 +39,7 @@ def test_what_gdal_cannot_name_still_gives_the_free_space(tmp_path):
 def test_free_space(tmp_path, monkeypatch, free, text):
     monkeypatch.setattr(disk.shutil, "disk_usage", lambda _: type("Usage", (), {"free": free})())
     assert free_space(tmp_path) == text
+
+
+def test_free_space_of_a_folder_that_is_gone_is_that_of_the_one_above(tmp_path):
+    assert free_space(tmp_path / "result" / "staged") != "unknown"
