@@ -128,7 +128,14 @@ class UTT(nn.Module):
                 maps[stage] = maps[stage] + _for_all(season * kept, known)
         decoded = self.aerial.decoder(maps)  # type: ignore[operator]
         logits: torch.Tensor = self.aerial.segmentation_head(decoded)  # type: ignore[operator]
+        if self.training and not known.any():
+            # Processes that learn together wait for the gradients of all parameters, also for those that are 0.
+            logits = logits + 0 * self._seasonal_sum()
         return Answer(logits, satellite_logits)
+
+    def _seasonal_sum(self) -> torch.Tensor:
+        parts = (self.satellite, self.cropped, self.collapsed, self.satellite_head)
+        return torch.stack([item.sum() for part in parts for item in part.parameters()]).sum()
 
     def _ground(self, features: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
         """Return the part of a satellite map (B, C, S, S) that lies under an aerial image of a shape."""

@@ -114,6 +114,18 @@ def test_dates_without_the_whole_ground_are_dropped_and_named(tmp_path):
     assert (found.series.pixels[0] == found.series.pixels[1]).all()
 
 
+def test_a_hole_between_the_points_of_a_wide_grid_is_of_no_weight(tmp_path):
+    """Every second pixel is a point of the grid; the one in between is not finite."""
+    pixels = numbered()
+    pixels[:, 11, 21] = np.nan
+    write(tmp_path / "20210101.tif", pixels, aligned((-0.5, -0.5)))
+    found = DateFolder.open(tmp_path).cut(Ground(LAMBERT, PATCH, 512, 512, 102.4, 20))
+    assert found.dropped == ()
+    assert np.isfinite(found.series.pixels).all()
+    rows, columns = 10 + 2 * np.mgrid[:20, :20]
+    assert (found.series.pixels[0] == pixels[:, rows, columns]).all()
+
+
 def test_the_last_pixel_of_an_image_is_as_good_as_any(tmp_path):
     write(tmp_path / "20210101.tif", numbered(40, 40), aligned(margin=0))
     assert DateFolder.open(tmp_path).cut(ground()).series.dates == 1

@@ -44,6 +44,16 @@ def test_the_normalisation_is_that_of_torch_where_nothing_is_padded():
     assert torch.allclose(ours(values, known), theirs, atol=1e-5)
 
 
+def test_the_normalisation_leaves_padded_dates_out_whatever_they_hold():
+    maps, _ = series(6, 7)
+    values = maps[..., 0, 0]
+    norm = SeriesNorm(8, 32, count_padding=False)
+    known = torch.tensor([True, False, True, True, True, False, True]).expand(6, 7)
+    garbage = values.where(known[..., None], torch.tensor(1e3))
+    alone = norm(values[:, [0, 2, 3, 4, 6]], torch.ones(6, 5, dtype=torch.bool))
+    assert torch.allclose(norm(garbage, known)[:, [0, 2, 3, 4, 6]], alone, atol=1e-4)
+
+
 @pytest.mark.parametrize("width", [4, 16, 17])
 def test_days_are_told_apart_by_the_formula_of_the_authors(width):
     days = torch.tensor([[0.0, 1.0, -200.0]])
