@@ -47,6 +47,7 @@ class RunForm(QGroupBox):
         self._arrange()
         self.image.layerChanged.connect(lambda _: self._image_changed())
         self.model.changed.connect(self.changed)
+        self.shown.toggled.connect(lambda _: self.changed.emit())
         self.output.fileChanged.connect(lambda _: self.changed.emit())
         self._image_changed()
 

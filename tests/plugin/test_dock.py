@@ -367,3 +367,51 @@ def test_the_history_of_later_versions(ready, interface, fake_engine, layer, tmp
     ((_, entry),) = registry.entries.values()
     assert entry["results"]["OUTPUT"] == str(tmp_path / "map.tif")
     assert "model read<br/>" in entry["log"]
+
+
+def test_keys_reach_their_control(ready, interface):
+    """Alt and the underlined letter, as typed anywhere in the window."""
+    interface.window.activateWindow()
+    ready.runs.more.setFocus()
+    wait_until(interface.window.isActiveWindow)
+    for key, widget in (
+        (Qt.Key.Key_I, ready.form.image),
+        (Qt.Key.Key_U, ready.form.model.names),
+        (Qt.Key.Key_X, ready.form.whole),
+        (Qt.Key.Key_T, ready.form.output.lineEdit()),
+    ):
+        QTest.keyClick(QApplication.focusWidget(), key, Qt.KeyboardModifier.AltModifier)
+        assert widget.hasFocus(), widget.objectName()
+    QTest.keyClick(QApplication.focusWidget(), Qt.Key.Key_K, Qt.KeyboardModifier.AltModifier)
+    # a button shows that it was pressed before it acts
+    wait_until(lambda: ready.engine.checking)
+    wait_until(lambda: not ready.engine.checking)
+    QTest.keyClick(QApplication.focusWidget(), Qt.Key.Key_Y, Qt.KeyboardModifier.AltModifier)
+    wait_until(lambda: ready.runs.last is not None and ready.runs.run is None)
+    assert text(ready, "run_text") == "Done."
+
+
+def test_a_layer_of_a_service_needs_a_part(ready, interface, fake_engine, tiles):
+    service, extent = tiles
+    QgsProject.instance().addMapLayer(service)
+    ready.form.image.setLayer(service)
+    press(ready.runs.classify)
+    assert ready.runs.run is None
+    assert "Choose an extent" in text(ready, "run_text")
+    interface.canvas.setDestinationCrs(service.crs())
+    interface.canvas.resize(100, 100)
+    interface.canvas.setExtent(extent)
+    ready.form.shown.setChecked(True)
+    assert text(ready, "run_text") == ""
+    press(ready.runs.classify)
+    wait_until(lambda: ready.runs.run is None)
+    assert text(ready, "run_text") == "Done."
+    assert fake_engine.options["input"][0].endswith(".tif")
+
+
+def test_a_map_taken_for_an_image(ready, tmp_path):
+    QgsProject.instance().addMapLayer(QgsRasterLayer(write_raster(tmp_path / "map.tif", bands=1), "land cover"))
+    ready.form.image.setLayer(QgsProject.instance().mapLayersByName("land cover")[0])
+    press(ready.runs.classify)
+    assert ready.runs.run is None
+    assert "1 band" in text(ready, "run_text")
