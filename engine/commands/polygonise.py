@@ -43,6 +43,8 @@ FOUND, DRAWN, CHECKED = 0.3, 0.6, 0.8
 
 # Pixels that a border may move: below, lines drawn across many steps keep some of them.
 TOLERANCE = 1.5
+# Share of its area by which the outline may change a class before that is told.
+MOVED = 0.05
 
 Step = Callable[[float, str], None]
 
@@ -98,7 +100,8 @@ def run(request: PolygoniseRequest, reporter: Reporter, cancelled: threading.Eve
         builder = PolygonBuilder(store, rings_of(store.table, regions.count))
         _check(job, builder, regions, step, reporter)
         file = PolygonFile(staged.path(job.output.name), job.layer, job.source.crs)
-        counts, areas = _write(job, builder, regions, sums, used, file, step)
+        counts, areas, before = _write(job, builder, regions, sums, used, file, step)
+        _tell_moved(used, before, areas, reporter)
         qml = class_polygons_qml(used)
         file.write_style(used.name, qml)
         style = job.output.with_suffix(".qml").name
@@ -248,32 +251,47 @@ def _write(
     used: Nomenclature,
     file: PolygonFile,
     step: Step,
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """Write the polygons, and return their number and their square metres by code."""
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Write the polygons, and return their number, their square metres and those of their pixels by code."""
     pixel = abs(job.source.transform.determinant)
     names = np.full(256, "", dtype=object)
     names[[item.code for item in used.classes]] = [item.title for item in used.classes]
     wanted = np.flatnonzero(np.isin(regions.classes, used.codes)) + 1
-    counts, total = np.zeros(256, dtype=np.int64), np.zeros(256)
+    counts, total, of_pixels = np.zeros(256, dtype=np.int64), np.zeros(256), np.zeros(256)
     begin = DRAWN if job.outline.kind == "pixels" else CHECKED
     done = 0
     for batch in builder.batches(wanted, BATCH_POINTS):
         codes = regions.classes[batch.regions - 1]
-        areas = batch.areas / pixel * sums.ground.means(batch.regions)
+        means, sizes = sums.ground.means(batch.regions), regions.sizes[batch.regions - 1]
+        areas = batch.areas / pixel * means
         fields: dict[str, npt.NDArray[Any]] = {
             "code": codes.astype(np.int32),
             "class": names[codes],
             "area_m2": np.round(areas, 3),
-            "pixels": regions.sizes[batch.regions - 1],
+            "pixels": sizes,
         }
         if sums.confidence is not None:
             fields["confidence"] = np.round(sums.confidence.means(batch.regions), 2)
         file.write(batch.shapes, fields)
         counts += np.bincount(codes, minlength=256)
         total += np.bincount(codes, weights=areas, minlength=256)
+        of_pixels += np.bincount(codes, weights=sizes * means, minlength=256)
         done += len(batch.regions)
         step(begin + (0.99 - begin) * done / len(wanted), f"Writing polygons, {done} of {len(wanted)}")
-    return counts, total
+    return counts, total, of_pixels
+
+
+def _tell_moved(
+    used: Nomenclature, before: npt.NDArray[np.float64], after: npt.NDArray[np.float64], reporter: Reporter
+) -> None:
+    """Warn of classes whose area the outline changed: specks and narrow strips lose more than large areas do."""
+    moved = {item.name: after[item.code] / before[item.code] - 1 for item in used.classes}
+    told = [f"{name} {share:+.0%}" for name, share in moved.items() if abs(share) > MOVED]
+    if told:
+        reporter.warning(
+            f"The outline changed the area of {', '.join(told)} against their pixels. The field 'pixels' has their "
+            "count; --outline pixels keeps their area, and --minimum-area takes specks away."
+        )
 
 
 def _stepper(reporter: Reporter, cancelled: threading.Event) -> Step:

@@ -154,6 +154,22 @@ def test_rows_taken_together_change_nothing(make, tmp_path, monkeypatch, outline
         monkeypatch.undo()
 
 
+def test_classes_whose_area_the_outline_changes_are_told(make, tmp_path, recorder):
+    codes = np.full((80, 80), 10, np.uint8)
+    codes[10:50, 10:50] = 1
+    # Specks at corners of each other lose theirs.
+    codes[60:70:2, 10:70:2] = codes[61:70:2, 11:70:2] = 5
+    path = tiny.write(tmp_path / "specks.tif", codes[None], transform=METRES, nodata=0)
+    exact = {row["name"]: row["area_m2"] for row in make(input=path, outline="pixels")["classes"]}
+    assert not recorder.warnings
+    drawn = {row["name"]: row["area_m2"] for row in make(input=path, outline="smooth", overwrite=True)["classes"]}
+    share = drawn["water"] / exact["water"] - 1
+    assert abs(share) > 0.05
+    (told,) = (text for text in recorder.warnings if "The outline changed" in text)
+    assert f"water {share:+.0%}" in told
+    assert "building" not in told
+
+
 def test_a_geopackage_that_gdal_of_an_older_qgis_knows_whole(make):
     with closing(sqlite3.connect(make()["output"])) as database:
         assert database.execute("PRAGMA user_version").fetchone()[0] <= 10200
