@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import queue
+import re
 import threading
 import time
-from typing import TYPE_CHECKING, Iterator, List, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 from osgeo import gdal_array
@@ -32,6 +33,10 @@ ATTEMPTS = 3
 # As many as a browser would, and few for a public service.
 AT_ONCE = 3
 _WAIT_SECONDS = 0.05
+# Under which of QGIS's tags of messages providers write of their requests.
+_TAGS = ("WMS", "WCS", "ArcGIS", "Network")
+_ADDRESS = re.compile(r"(https?://)(?:[^/@\s]*@)?([^/?\s]*)\S*")
+_SHOWN, _LONGEST = 3, 300
 
 
 class PieceReader:
@@ -49,6 +54,7 @@ class PieceReader:
         self._feedback, self._progress = feedback, progress
         self._mutex = threading.Lock()
         self._stop = threading.Event()
+        self._said: Dict[str, None] = {}
 
     def read(self, pieces: Sequence[Piece]) -> Iterator[Tuple[Piece, Optional[np.ndarray]]]:
         """Yield each piece with its bands, or None where nothing could be read; in any order.
@@ -61,6 +67,9 @@ class PieceReader:
         for listener in listeners:
             # directly, because this thread may have no event loop that would deliver it
             self._feedback.canceled.connect(listener.cancel, Qt.ConnectionType.DirectConnection)
+        # what went wrong with a request stands in the log alone
+        log = QgsApplication.messageLog()
+        log.messageReceived.connect(self._hear, Qt.ConnectionType.DirectConnection)
         try:
             found = self._one_by_one(pieces, listeners[0]) if count <= 1 else self._shared(pieces, listeners)
             for item in found:
@@ -68,11 +77,22 @@ class PieceReader:
                     raise failure(tr("Cancelled."))
                 yield item
         finally:
+            log.messageReceived.disconnect(self._hear)
             for listener in listeners:
                 self._feedback.canceled.disconnect(listener.cancel)
-        errors = sorted({error.message for listener in listeners for error in listener.errors()})
-        if errors:
-            self._feedback.pushInfo("; ".join(errors))
+            for listener in listeners:
+                self._said.update({error.message: None for error in listener.errors()})
+
+    @property
+    def said(self) -> str:
+        """What QGIS has said of requests that failed, as a sentence; empty for nothing."""
+        text = "; ".join(list(self._said)[-_SHOWN:]).rstrip(".")
+        return tr("QGIS says of the service: {text}.").format(text=text) if text else ""
+
+    def _hear(self, message: str, tag: str, *_: Any) -> None:
+        if tag in _TAGS:
+            # an address may hold a key
+            self._said[_ADDRESS.sub(r"\1\2", message).replace("\n", " ")[:_LONGEST]] = None
 
     def _may_share(self) -> bool:
         """Return whether other threads may read: a server draws it, and what Qt asks of the main thread is answered."""

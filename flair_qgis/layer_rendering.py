@@ -204,8 +204,8 @@ def copy_extract(extract: Extract, folder: Optional[Path], feedback: QgsProcessi
     copy = Copy(folder, picture, _nodata(provider, picture))
     size = (extract.width, extract.height)
     pieces = pieces_of(size, max(1, min(PIECE, provider.stepWidth() or PIECE, provider.stepHeight() or PIECE)))
-    _fetch(extract, copy, pieces, feedback, progress)
-    _check(extract, copy, pieces, feedback)
+    said = _fetch(extract, copy, pieces, feedback, progress)
+    _check(extract, copy, pieces, said, feedback)
     step_x, step_y = extract.pixel_size
     transform = (extract.box.xMinimum(), step_x, 0.0, extract.box.yMaximum(), 0.0, -step_y)
     return copy.write_whole(extract.name, pieces, size, transform, crs)
@@ -213,7 +213,8 @@ def copy_extract(extract: Extract, folder: Optional[Path], feedback: QgsProcessi
 
 def _fetch(
     extract: Extract, copy: Copy, pieces: Sequence[Piece], feedback: QgsProcessingFeedback, progress: Progress
-) -> None:
+) -> str:
+    """Ask for the pieces that are not there, and return what QGIS says of those that failed."""
     asked = [piece for piece in pieces if not copy.whole(piece)]
     there = len(pieces) - len(asked)
     if there:
@@ -233,14 +234,16 @@ def _fetch(
         text = tr("Copying the layer: piece {number} of {count}").format(number=there + number, count=len(pieces))
         left = spent / number * (len(asked) - number) if number > 1 else None
         progress.report((there + number) / len(pieces), text, left)
+    return reader.said
 
 
-def _check(extract: Extract, copy: Copy, pieces: Sequence[Piece], feedback: QgsProcessingFeedback) -> None:
+def _check(extract: Extract, copy: Copy, pieces: Sequence[Piece], said: str, feedback: QgsProcessingFeedback) -> None:
     missing = sum(copy.file(piece) is None for piece in pieces)
     holes = sum(not copy.whole(piece) for piece in pieces)
     if missing == len(pieces):
+        nothing = tr('The layer "{name}" shows nothing inside the extent.').format(name=extract.name)
         raise failure(
-            tr('The layer "{name}" shows nothing inside the extent.').format(name=extract.name),
+            f"{nothing} {said}".strip(),
             tr("Check the connection and the extent; some services have pictures at certain scales only."),
         )
     if missing and not copy.picture and copy.nodata[0] is None:
@@ -249,6 +252,8 @@ def _check(extract: Extract, copy: Copy, pieces: Sequence[Piece], feedback: QgsP
             tr('{count} pieces of the layer "{name}" could not be read.').format(count=missing, name=extract.name),
             tr("Run it again, or get the image as a file."),
         )
+    if holes and said:
+        feedback.pushInfo(said)
     if holes:
         feedback.pushWarning(
             tr('{count} of {total} pieces of the layer "{name}" have holes; these become "no data".').format(

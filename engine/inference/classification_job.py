@@ -28,13 +28,14 @@ from engine.rasters.windows import PixelWindow
 from engine.requests import ClassifyRequest
 from engine.services.address import is_service
 from engine.services.frame import Part
-from engine.services.inputs import copied_inputs
+from engine.services.inputs import copied_inputs, services_among
 
 LARGEST_SCALE = 4.0
 # Side of the pieces in which data is looked for.
 SEARCHED_SIDE = 2048
 # Context in model pixels; `benchmarks/seams.py` prints how many pixels change with it.
 MARGIN = 96
+COLOURS = ("red", "green", "blue")
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,13 @@ def _with_copies(
 ) -> ClassifyRequest:
     if not any(is_service(item) for item in request.input):
         return request
+    beyond = [name for name in manifest.band_names if name not in COLOURS]
+    services = services_among(request.input)
+    if beyond and not request.bands and all(item.kind == "wms" and not item.heights for item in services):
+        raise InputError(
+            f"The model wants {' and '.join(beyond)}, but the pictures of a WMS hold red, green and blue alone.",
+            "Make one image of several services first (prepare-input), take a coverage (wcs:), or another model.",
+        )
     # The network sees real neighbours around the part that is wanted, as it does in a file.
     margin = MARGIN if request.margin is None else request.margin
     part = Part.of(request.extent, request.area, request.area_layer)

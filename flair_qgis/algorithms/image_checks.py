@@ -9,6 +9,7 @@ from qgis.core import QgsMapLayer, QgsProcessingContext, QgsProcessingUtils, Qgs
 
 from ..errors import failure
 from ..i18n import tr
+from ..layer_copies import without_secrets
 from ..layer_rendering import draws_colours
 from ..layers import extent_needed
 from ..model_file import ModelDescription
@@ -66,6 +67,11 @@ def check_images(value: Any, context: QgsProcessingContext) -> None:
             raise failure(
                 tr("{path} is no image that QGIS can read.").format(path=item),
                 tr("Choose a GeoTIFF, or another raster that QGIS can open."),
+            )
+        if "://" in item:
+            raise failure(
+                tr("The service {address} cannot be opened.").format(address=without_secrets(item)),
+                tr("Check its address and the name of the layer, and that it can be reached from here."),
             )
         raise failure(tr("There is no image {path}.").format(path=item), tr("Check the path."))
 

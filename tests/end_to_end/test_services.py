@@ -113,15 +113,12 @@ def test_degrees_lie_where_they_should(service, material, tmp_path):
 
 def test_the_servers_own_sentence(service, material, tmp_path):
     done = engine(
-        material, "classify", model=material.model, input=service.wms("rgb", styles="nonsense"), extent=EXTENT,
-        output=tmp_path / "map.tif",
-    )  # fmt: skip
+        material, "prepare-input", rgb=service.wms("rgb", styles="nonsense"), extent=EXTENT, output=tmp_path / "map.tif"
+    )
     assert done.returncode == 3
     assert "127.0.0.1 answers:" in done.stderr
     assert not (tmp_path / "map.tif").exists()
-    absent = engine(
-        material, "classify", model=material.model, input=service.wms("rbg"), extent=EXTENT, output=tmp_path / "map.tif"
-    )
+    absent = engine(material, "prepare-input", rgb=service.wms("rbg"), extent=EXTENT, output=tmp_path / "map.tif")
     assert absent.returncode == 3
     assert "has no layer 'rbg'" in absent.stderr
     assert "Did you mean rgb" in absent.stderr
@@ -169,3 +166,27 @@ def test_a_coverage_is_classified_in_qgis(roomy, qgis, material, tmp_path):
     )
     assert answer.code == 0, answer.text
     assert same(output, material) > 0.99
+
+
+def test_pictures_hold_no_infrared(service, material, tmp_path):
+    asked = service.asked("GetMap")
+    done = engine(
+        material, "classify", model=material.model, input=service.wms("rgb"), extent=EXTENT, output=tmp_path / "map.tif"
+    )
+    assert done.returncode == 3
+    assert "The model wants infrared and elevation" in done.stderr
+    assert service.asked("GetMap") == asked
+
+
+def test_what_goes_wrong_with_a_service_in_qgis(roomy, qgis, tmp_path):
+    output = tmp_path / "image.tif"
+    wrong = layer(roomy, "rgb").replace("styles=", "styles=nonsense&password=hidden")
+    refused = qgis.execute("flair:prepareinput", RGB=wrong, EXTENT=EXTENT, OUTPUT=output)
+    assert refused.code != 0
+    assert "shows nothing inside the extent" in refused.stderr
+    assert "QGIS says of the service" in refused.text
+    absent = qgis.execute("flair:prepareinput", RGB=wrong.replace("=rgb", "=rbg"), EXTENT=EXTENT, OUTPUT=output)
+    assert absent.code != 0
+    assert "The service wms://" in absent.stderr
+    assert "hidden" not in "".join(line for line in absent.errors if "The service" in line)
+    assert not output.exists()
