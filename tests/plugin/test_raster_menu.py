@@ -14,7 +14,9 @@ from flair_qgis.provider import FlairProvider
 
 @pytest.fixture
 def interface(qgis_app):
-    return Interface()
+    made = Interface()
+    yield made
+    made.close()
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@
 import time
 
 from qgis.gui import QgsMapCanvas, QgsMessageBar
+from qgis.PyQt import sip
 from qgis.PyQt.QtCore import QCoreApplication, QEvent
 from qgis.PyQt.QtWidgets import QMainWindow, QMenu
 
@@ -17,6 +18,11 @@ class Interface:
         self.bar = QgsMessageBar(self.window)
         self.menus = {}
         self.docks = []
+
+    def close(self):
+        """Delete all widgets now: else Python may collect them while one of them tells of a change."""
+        sip.delete(self.window)
+        sip.delete(self.canvas)
 
     def mainWindow(self):
         return self.window
