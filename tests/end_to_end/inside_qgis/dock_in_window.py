@@ -16,7 +16,7 @@ import traceback
 from processing.core.ProcessingLog import ProcessingLog
 from qgis import utils
 from qgis.core import QgsApplication, QgsProject, QgsSettings
-from qgis.PyQt.QtCore import QObject, QPoint, Qt, QUrl, pyqtSlot
+from qgis.PyQt.QtCore import QCoreApplication, QEvent, QObject, QPoint, Qt, QUrl, pyqtSlot
 from qgis.PyQt.QtGui import QDesktopServices
 from qgis.PyQt.QtTest import QTest
 from qgis.PyQt.QtWidgets import QApplication, QDialog, QDialogButtonBox, QDockWidget, QLabel, QProgressBar, QTreeView
@@ -179,6 +179,19 @@ def look_at_toolbox():
     picture(toolbox, "toolbox")
 
 
+def unload_for_good():
+    """Take the plugin out with its panel open, and go on working."""
+    dock_name = utils.plugins[PLUGIN]._dock.objectName()
+    utils.unloadPlugin(PLUGIN)
+    gc.collect()
+    iface.addRasterLayer(RUN["image"], "After the end")
+    # this script runs inside a slot, and Qt deletes later than that
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+    gc.collect()
+    iface.addRasterLayer(RUN["image"], "After all")
+    report["docks"] += [item.objectName() for item in iface.mainWindow().findChildren(QDockWidget, dock_name)]
+
+
 def main():
     # without a desktop, news of long tasks would cover the plugin's own messages
     QgsSettings().setValue("qgis/minTaskLengthForSystemNotification", 600)
@@ -191,6 +204,7 @@ def main():
     classify(dock)
     look_at_dialog()
     look_at_toolbox()
+    unload_for_good()
 
 
 start(main)
