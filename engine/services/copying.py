@@ -145,6 +145,8 @@ class ServiceCopy:
             except BaseException:
                 stop.set()
                 _forget(waiting)
+                if done:
+                    self.reporter.log("The pieces that came are kept: the same command goes on from there.")
                 raise
         self.reporter.log(f"{self.address.host}: {_pieces(done)}, {readable(self.received)}.")
 

@@ -89,12 +89,9 @@ def test_prepared_of_maps_and_coverages_then_classified(service, material, tmp_p
     assert np.array_equal(rasters.read_all(image), pixels)
 
 
-def test_degrees_lie_where_they_should(service, material, tmp_path):
-    image = tmp_path / "image.tif"
-    done = engine(material, "prepare-input", rgb=service.wms("rgb", crs="EPSG:4326"), extent=EXTENT, output=image)
-    assert done.returncode == 0, done.stderr
+def assert_lies_right(material, image):
+    """Check that an image fits the scene, brought into its CRS, better than one moved by some pixels."""
     with rasterio.open(material.image) as scene, rasterio.open(image) as dataset:
-        assert dataset.crs.to_epsg() == 4326
         expected = np.zeros((3, dataset.height, dataset.width), np.uint8)
         rasterio.warp.reproject(
             scene.read([1, 2, 3]), expected, src_transform=scene.transform, src_crs=scene.crs,
@@ -109,6 +106,15 @@ def test_degrees_lie_where_they_should(service, material, tmp_path):
 
     here = difference(0, 0)
     assert here < min(difference(3, 0), difference(-3, 0), difference(0, 3), difference(0, -3))
+
+
+def test_degrees_lie_where_they_should(service, material, tmp_path):
+    image = tmp_path / "image.tif"
+    done = engine(material, "prepare-input", rgb=service.wms("rgb", crs="EPSG:4326"), extent=EXTENT, output=image)
+    assert done.returncode == 0, done.stderr
+    with rasterio.open(image) as dataset:
+        assert dataset.crs.to_epsg() == 4326
+    assert_lies_right(material, image)
 
 
 def test_the_servers_own_sentence(service, material, tmp_path):
@@ -157,6 +163,19 @@ def test_layers_of_services_in_qgis(roomy, qgis, material, tmp_path):
     assert again.code == 0, again.text
     assert roomy.asked("GetMap") == asked, "the second run asks for no picture"
     assert np.array_equal(rasters.read_all(image), pixels)
+
+
+def test_tiles_lie_where_they_should_in_qgis(roomy, qgis, material, tmp_path):
+    image = tmp_path / "image.tif"
+    tiles = (
+        "wms://crs=EPSG:3857&dpiMode=7&format=image/png&layers=rgb&styles=default&tileMatrixSet=EPSG:3857"
+        f"&url=http://{roomy.host}/?SERVICE%3DWMTS%26REQUEST%3DGetCapabilities"
+    )
+    answer = qgis.execute("flair:prepareinput", RGB=tiles, EXTENT=EXTENT, OUTPUT=image)
+    assert answer.code == 0, answer.text
+    with rasterio.open(image) as dataset:
+        assert dataset.crs.to_epsg() == 3857
+    assert_lies_right(material, image)
 
 
 def test_a_coverage_is_classified_in_qgis(roomy, qgis, material, tmp_path):

@@ -129,6 +129,7 @@ def test_an_interrupted_copy_goes_on(service, copy, telling):
         copy(cancelled=stop)
     before = len(service.pieces)
     assert 2 <= before < 6
+    assert any("are kept" in text for text in telling.logs)
     service.seconds = 0
     telling.progress = lambda *_: None
     path, made = copy()
