@@ -150,7 +150,7 @@ def prepare_and_classify() -> QgsProcessingModelAlgorithm:
             (optional(QgsProcessingParameterExtent("extent", "Extent")), 140, 300),
             (
                 QgsProcessingParameterEnum(
-                    "model_name", "Model", names, defaultValue=ALL_BANDS, usesStaticStrings=True
+                    "catalogue_model", "Model", names, defaultValue=ALL_BANDS, usesStaticStrings=True
                 ),
                 140,
                 440,
@@ -191,7 +191,7 @@ def prepare_and_classify() -> QgsProcessingModelAlgorithm:
         (480, 460),
         {
             "INPUT": SOURCE.fromChildOutput("prepare", "OUTPUT"),
-            "MODEL_NAME": from_input_or_default("model_name", f"'{ALL_BANDS}'"),
+            "MODEL_NAME": from_input_or_default("catalogue_model", f"'{ALL_BANDS}'"),
             "MODEL": from_input("model_file"),
         },
         (Output("land_cover", "Land cover", "OUTPUT"),),
@@ -239,7 +239,7 @@ PREPARE_HELP = {
     "dsm": "Digital surface model in metres. With the terrain model, needed by models whose name has an e.",
     "dtm": "Digital terrain model in metres.",
     "extent": "Part to map; empty: all of the orthophoto. Needed for layers that are drawn by a service.",
-    "model_name": "A model of the catalogue; it is downloaded once.",
+    "catalogue_model": "A model of the catalogue; it is downloaded once.",
     "model_file": "A model of your own, or a downloaded one.",
     "prepare:image": "The image that is classified: a GeoTIFF of 8 bits whose bands carry their names.",
     "prepare:report": "What was checked: how the bands fit together, holes, odd values.",

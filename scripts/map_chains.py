@@ -38,7 +38,7 @@ SMALLEST_CHANGE = 50
 def model_inputs(top: int) -> list[Any]:
     """Return the inputs that choose a model, the first `top` pixels down."""
     name = QgsProcessingParameterEnum(
-        "model_name", "Model", list(catalogue()), defaultValue=FEWEST_BANDS, usesStaticStrings=True
+        "catalogue_model", "Model", list(catalogue()), defaultValue=FEWEST_BANDS, usesStaticStrings=True
     )
     file = QgsProcessingParameterFile(
         "model_file", "Model file (wins over the name)", fileFilter="Models (*.safetensors *.pth *.ckpt)"
@@ -63,7 +63,7 @@ def classification(image: str) -> dict[str, Any]:
     """Return the values of a step that classifies one of the images."""
     return {
         "INPUT": from_input(image),
-        "MODEL_NAME": from_input_or_default("model_name", f"'{FEWEST_BANDS}'"),
+        "MODEL_NAME": from_input_or_default("catalogue_model", f"'{FEWEST_BANDS}'"),
         "MODEL": from_input("model_file"),
         "EXTENT": from_input("extent"),
     }
@@ -172,7 +172,7 @@ def compare_two_years() -> QgsProcessingModelAlgorithm:
 
 CHOICE_HELP = {
     "extent": "Part to map; empty: the whole. Needed for layers that are drawn by a service.",
-    "model_name": "A model of the catalogue whose bands the images have; it is downloaded once.",
+    "catalogue_model": "A model of the catalogue whose bands the images have; it is downloaded once.",
     "model_file": "A model of your own, or a downloaded one.",
     "zones": "Each polygon gets figures of its own; empty: the map as a whole.",
     "zone_field": "Field that names the polygons; empty: name or id, whichever there is, else a number.",

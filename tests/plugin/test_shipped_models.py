@@ -155,7 +155,7 @@ def test_chain_from_products_to_a_map(fake_engine, image, tmp_path, context, fee
 def test_the_orthophoto_alone_and_a_model_by_its_name(fake_engine, image, tmp_path, context, feedback):
     found, name = model(name=PREPARE), "FLAIR-INC_rgb_15cl_resnet34-unet"
     parameters = destinations(found, image=tmp_path / "i.tif", land_cover=tmp_path / "map.tif")
-    _, success = found.run({"rgb": [image], "model_name": name, **parameters}, context, feedback)
+    _, success = found.run({"rgb": [image], "catalogue_model": name, **parameters}, context, feedback)
     assert success, feedback.errors
     prepare, classify = (entry["options"] for entry in fake_engine.requests)
     assert not {"irc", "dsm", "dtm", "extent"} & set(prepare)
@@ -170,6 +170,14 @@ def test_the_modeler_takes_all_steps_for_finished(name):
     assert model(name=name).validate() == (True, [])
     for child in model(name=name).childAlgorithms().values():
         assert QgsApplication.processingRegistry().algorithmById(child.algorithmId()), child.algorithmId()
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.iterdir()), ids=lambda path: path.stem)
+def test_no_input_is_called_as_a_variable_of_qgis(path):
+    """Expressions would see the variable instead, in later versions than 3.22."""
+    taken = {"model_name", "model_group", "model_path", "model_folder", "project_path", "algorithm_id", "user_name"}
+    found = model(name=path.name)
+    assert not taken & {definition.name() for definition in found.parameterDefinitions()}
 
 
 def test_they_are_in_the_toolbox(fake_engine, image, tmp_path, context, feedback):
