@@ -275,11 +275,17 @@ def test_service_is_copied_where_the_prediction_lies(fake_engine, good, image, c
     asked = []
     plan = layers.Extract.plan
     monkeypatch.setattr(layers.Extract, "plan", staticmethod(lambda *values: asked.append(values) or plan(*values)))
-    monkeypatch.setattr(layers, "copy_extract", lambda extract, target, *_: gdal.Translate(str(target), image))
+
+    def copy(extract, folder, *_):
+        folder.mkdir()
+        gdal.Translate(str(folder / "copy.tif"), image)
+        return folder / "copy.tif"
+
+    monkeypatch.setattr(layers, "copy_extract", copy)
     service = Service(image, "service")
     QgsProject.instance().addMapLayer(service)
     run({**good, "IMAGE": [service]}, context, feedback)
-    _, _, _, box, crs, distance = asked[0]
+    _, _, _, box, crs, distance, _ = asked[0]
     assert crs.authid() == "EPSG:2154"
     corners = [box.xMinimum(), box.xMaximum(), box.yMinimum(), box.yMaximum()]
     assert corners == pytest.approx([700000, 700004, 6599998, 6600000])
