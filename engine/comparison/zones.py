@@ -19,6 +19,8 @@ from engine.rasters.windows import PixelWindow
 
 NAME_FIELDS = ("name", "nom", "title", "id", "code")
 """Fields that name a polygon where none was asked for; the first that exists is taken."""
+# Those of them that name only where each polygon has its own.
+_NUMBERS = ("id", "code")
 # A row for each of more polygons is read by nobody, and each holds a matrix.
 MOST = 5000
 
@@ -53,7 +55,8 @@ def read_zones(path: str, layer: str | None, field: str | None, source: RasterSo
     Args:
         path: Any vector file that GDAL reads.
         layer: Name of the layer; None takes the first with polygons.
-        field: Field that names the polygons; None takes the first of `NAME_FIELDS` that exists, else numbers from 1.
+        field: Field that names the polygons; None takes the first of `NAME_FIELDS` that exists, an id or code only
+            where each polygon has its own; else numbers from 1.
         source: The raster.
         reporter: Is told what is left out.
 
@@ -76,6 +79,10 @@ def read_zones(path: str, layer: str | None, field: str | None, source: RasterSo
             f"The area '{path}' has {len(geometries)} polygons; up to {MOST} can each have a row.",
             "Dissolve them to fewer, in QGIS for example.",
         )
+    texts = [_text(value) for value in attributes[0].tolist()] if naming else [""] * len(geometries)
+    if naming and field is None and naming.casefold() in _NUMBERS and len(set(texts)) < len(texts):
+        # Polygons of classes share their codes, which tells none from another.
+        texts = [""] * len(geometries)
     crs = layer_crs(meta.get("crs"), path)
     names: list[str] = []
     areas: list[AreaOfInterest] = []
@@ -83,13 +90,12 @@ def read_zones(path: str, layer: str | None, field: str | None, source: RasterSo
         parts, _ = valid_parts([geometry])
         if parts and crs is not None and source.crs is not None and crs != source.crs:
             parts, _ = valid_parts(reproject(parts, crs, source.crs, path))
-        text = str(attributes[0][number]).strip() if naming else ""
         try:
             area = area_of_polygons(tuple(parts), source, "The polygon") if parts else None
         except InputError:
             area = None
         if area is not None:
-            names.append(text or str(number + 1))
+            names.append(texts[number] or str(number + 1))
             areas.append(area)
     if len(names) < len(geometries):
         reporter.log(f"{len(geometries) - len(names)} polygons of the area hold no pixel of the prediction: left out.")
@@ -98,6 +104,14 @@ def read_zones(path: str, layer: str | None, field: str | None, source: RasterSo
         # Built before threads share it.
         _ = zones._tree
     return zones
+
+
+def _text(value: object) -> str:
+    """Return an attribute as a name; empty where it has no value."""
+    if value is None or (isinstance(value, float) and value != value):
+        return ""
+    # Whole numbers among which one is missing come as real ones.
+    return str(int(value) if isinstance(value, float) and value.is_integer() else value).strip()
 
 
 def _naming(plain: dict[str, str], wanted: str | None, path: str, fields: list[str]) -> str | None:

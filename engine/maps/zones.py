@@ -34,6 +34,8 @@ from engine.rasters.windows import PixelWindow
 
 NAME_FIELDS = ("name", "nom", "title", "id", "code")
 """Fields that name a polygon where none was asked for; the first that exists is taken."""
+# Those of them that name only where each polygon has its own.
+_NUMBERS = ("id", "code")
 # Each takes a row of figures in memory and in the files.
 MOST = 250_000
 # Polygons that are left out and named one by one.
@@ -135,7 +137,8 @@ def read_zones(path: str, layer: str | None, name_field: str | None, source: Ras
     Args:
         path: Any vector file that GDAL reads.
         layer: Name of the layer; None takes the first with polygons.
-        name_field: Field that names them; None takes the first of `NAME_FIELDS` that exists, else numbers from 1.
+        name_field: Field that names them; None takes the first of `NAME_FIELDS` that exists, an id or code only
+            where each polygon has its own; else numbers from 1.
         source: The raster.
         reporter: Is told what was found, and warned of what is left out.
 
@@ -155,6 +158,9 @@ def read_zones(path: str, layer: str | None, name_field: str | None, source: Ras
         raise InputError(f"The layer '{chosen}' of '{path}' is empty.", "Draw a polygon in it, or choose another one.")
     given = attributes[0].tolist() if naming else [None] * len(binary)
     names = [_text(value) or str(number) for number, value in enumerate(given, 1)]
+    if naming and name_field is None and naming.casefold() in _NUMBERS and len(set(names)) < len(names):
+        # Polygons of classes share their codes, which tells none from another.
+        naming, names = None, [str(number) for number in range(1, len(names) + 1)]
     parts, owners = valid_parts(shapely.from_wkb(binary, on_invalid="ignore"))
     if not parts:
         raise InputError(f"The layer '{chosen}' of '{path}' holds no polygons.", "Choose a layer of polygons.")

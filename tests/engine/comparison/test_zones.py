@@ -23,7 +23,7 @@ def test_a_feature_of_two_parts_is_one_zone(tmp_path, source, recorder):
     two = shapely.MultiPolygon([box(ORIGIN, 0, 0, 5, 5), box(ORIGIN, 40, 40, 5, 5)])
     path = write_features(tmp_path / "a.gpkg", [two, box(ORIGIN, 3, 3, 10, 10)], nom=["both", None])
     found = read_zones(path, None, None, source, recorder)
-    assert found.names[0] == "both"
+    assert found.names == ("both", "2")
     assert found.areas[0].mask(PixelWindow(0, 0, 50, 60)).sum() == 50
     assert found.areas[1].mask(PixelWindow(0, 0, 50, 60)).sum() == 100
     assert found.touching(PixelWindow(0, 0, 10, 10)) == [0, 1]
@@ -43,3 +43,11 @@ def test_too_many(tmp_path, source, recorder, monkeypatch):
     path = write_features(tmp_path / "a.gpkg", [box(ORIGIN, 3, 3, 10, 10)] * 2)
     with pytest.raises(InputError, match="has 2 polygons"):
         read_zones(path, None, None, source, recorder)
+
+
+def test_codes_that_polygons_share_are_no_names_unless_asked_for(tmp_path, source, recorder):
+    path = write_features(tmp_path / "a.gpkg", [box(ORIGIN, 3, 3, 10, 10)] * 3, code=[7, 9, 7])
+    assert read_zones(path, None, None, source, recorder).names == ("1", "2", "3")
+    assert read_zones(path, None, "code", source, recorder).names == ("7", "9", "7")
+    path = write_features(tmp_path / "b.gpkg", [box(ORIGIN, 3, 3, 10, 10)] * 3, id=[7, None, 9])
+    assert read_zones(path, None, None, source, recorder).names == ("7", "2", "9")

@@ -109,6 +109,15 @@ def test_names_of_numbers(tmp_path, recorder):
     assert error.value.hint == "It has: Code."
 
 
+def test_codes_that_polygons_share_are_no_names_unless_asked_for(tmp_path, recorder):
+    path = write_features(tmp_path / "a.gpkg", [box(METRES, 3, 3, 10, 10)] * 3, code=[7, 9, 7])
+    assert read_zones(path, None, None, opened(tmp_path), recorder).names == ("1", "2", "3")
+    assert any("named by numbers" in text for text in recorder.logs)
+    assert read_zones(path, None, "code", opened(tmp_path), recorder).names == ("7", "9", "7")
+    path = write_features(tmp_path / "b.gpkg", [box(METRES, 3, 3, 10, 10)] * 2, nom=["Bray", "Bray"])
+    assert read_zones(path, None, None, opened(tmp_path), recorder).names == ("Bray", "Bray")
+
+
 def test_nothing_on_the_raster(tmp_path, recorder):
     path = write_features(tmp_path / "a.gpkg", [box(METRES, 900, 0, 5, 5)])
     with pytest.raises(InputError, match=r"No polygon of .* lies on the raster") as error:
