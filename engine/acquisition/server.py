@@ -33,6 +33,8 @@ _ATTEMPTS = 10
 _FIRST_CONTACT_ATTEMPTS = 4
 _QUESTION_ATTEMPTS = 5
 _SAY_EVERY = 5.0
+# What systems say of a name that they cannot look up.
+_UNKNOWN_NAME = ("name or service", "getaddrinfo", "name resolution", "nodename", "no address")
 
 
 class FileChanged(Exception):  # noqa: N818 - a state, not an error
@@ -343,6 +345,8 @@ def _breaks_told(url: str = "") -> Iterator[None]:
                 ) from error
             cause = cause.__cause__ or cause.__context__
         text = str(error).strip().rstrip(".") or type(error).__name__
+        if any(part in text.lower() for part in _UNKNOWN_NAME):
+            raise _Broken("its name is not known: no network?") from error
         raise _Broken(f"the connection failed ({text})") from error
 
 
