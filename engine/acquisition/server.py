@@ -346,7 +346,7 @@ def _breaks_told(url: str = "") -> Iterator[None]:
             cause = cause.__cause__ or cause.__context__
         text = str(error).strip().rstrip(".") or type(error).__name__
         if any(part in text.lower() for part in _UNKNOWN_NAME):
-            raise _Broken("its name is not known: no network?") from error
+            raise _Broken("its name cannot be looked up") from error
         raise _Broken(f"the connection failed ({text})") from error
 
 
