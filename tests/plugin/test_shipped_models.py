@@ -152,17 +152,16 @@ def test_chain_from_products_to_a_map(fake_engine, image, tmp_path, context, fee
     assert (gdal.Open(str(tmp_path / "map.tif")).ReadAsArray() == 5).all()
 
 
-def test_the_orthophoto_alone_and_a_model_by_its_name(fake_engine, image, tmp_path, context, feedback):
-    found, name = model(name=PREPARE), "FLAIR-INC_rgb_15cl_resnet34-unet"
+@pytest.mark.parametrize("name", ["FLAIR-INC_rgb_15cl_resnet34-unet", None])
+def test_the_orthophoto_alone_and_a_model_by_its_name(fake_engine, image, tmp_path, context, feedback, name):
+    found = model(name=PREPARE)
     parameters = destinations(found, image=tmp_path / "i.tif", land_cover=tmp_path / "map.tif")
-    _, success = found.run({"rgb": [image], "catalogue_model": name, **parameters}, context, feedback)
+    chosen = {"catalogue_model": name} if name else {}
+    _, success = found.run({"rgb": [image], **chosen, **parameters}, context, feedback)
     assert success, feedback.errors
     prepare, classify = (entry["options"] for entry in fake_engine.requests)
     assert not {"irc", "dsm", "dtm", "extent"} & set(prepare)
-    assert classify["model"] == name
-    _, success = found.run({"rgb": [image], **parameters}, context, feedback)
-    assert success
-    assert fake_engine.options["model"] == "FLAIR-INC_rgbie_15cl_resnet34-unet"
+    assert classify["model"] == (name or "FLAIR-INC_rgbie_15cl_resnet34-unet")
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in FOLDER.iterdir()))
