@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
 from pathlib import Path
-from typing import Any, ClassVar, Deque, Mapping, Optional, Sequence
+from typing import Any, List, Mapping, Optional, Sequence
 
 from qgis.core import (
     QgsCategorizedSymbolRenderer,
@@ -12,48 +11,44 @@ from qgis.core import (
     QgsMapLayer,
     QgsProcessingContext,
     QgsProcessingFeedback,
-    QgsProcessingLayerPostProcessorInterface,
     QgsRendererCategory,
     QgsVectorLayer,
 )
 
 from .class_names import shown_name
+from .styling import LayerPostProcessor
 
 FIELD = "code"
 
 
-def class_renderer(classes: Sequence[Mapping[str, Any]]) -> QgsCategorizedSymbolRenderer:
-    """Return a renderer with the given classes; outlines have the colour of their polygon.
+def class_renderer(
+    classes: Sequence[Mapping[str, Any]], field: str = FIELD, outline: Optional[str] = None, width: float = 0.1
+) -> QgsCategorizedSymbolRenderer:
+    """Return a renderer with the given classes.
 
     Args:
         classes: Each with `code`, `name` and `color` (`#rrggbb`).
+        field: Field that holds the code.
+        outline: Colour of outlines; default: that of their polygon.
+        width: Width of outlines in millimetres.
     """
-    categories = [
-        QgsRendererCategory(
-            int(item["code"]),
-            QgsFillSymbol.createSimple(
-                {"color": str(item["color"]), "outline_color": str(item["color"]), "outline_width": "0.1"}
-            ),
-            shown_name(str(item["name"])),
+    categories: List[QgsRendererCategory] = []
+    for item in classes:
+        color = str(item["color"])
+        look = {"color": color, "outline_color": outline or color, "outline_width": str(width)}
+        categories.append(
+            QgsRendererCategory(int(item["code"]), QgsFillSymbol.createSimple(look), shown_name(str(item["name"])))
         )
-        for item in classes
-    ]
-    return QgsCategorizedSymbolRenderer(FIELD, categories)
+    return QgsCategorizedSymbolRenderer(field, categories)
 
 
-class PolygonStylePostProcessor(QgsProcessingLayerPostProcessorInterface):
-    """Colours class polygons once QGIS has loaded them; one instance a layer.
-
-    QGIS keeps a pointer only, so Python has to keep the object; see `StylePostProcessor`.
-    """
-
-    _alive: ClassVar[Deque[PolygonStylePostProcessor]] = deque(maxlen=256)
+class PolygonStylePostProcessor(LayerPostProcessor):
+    """Colours class polygons once QGIS has loaded them."""
 
     def __init__(self) -> None:
         super().__init__()
         self.style: Optional[Path] = None
         self.classes: Sequence[Mapping[str, Any]] = ()
-        PolygonStylePostProcessor._alive.append(self)
 
     def postProcessLayer(
         self, layer: QgsMapLayer, context: QgsProcessingContext, feedback: QgsProcessingFeedback

@@ -96,21 +96,21 @@ def show_colours(layer: QgsMapLayer) -> bool:
     return True
 
 
-class _PostProcessor(QgsProcessingLayerPostProcessorInterface):
+class LayerPostProcessor(QgsProcessingLayerPostProcessorInterface):
     """One instance a layer.
 
     QGIS keeps a pointer only, so Python has to keep the object: the last ones stay alive here, which outlives the
     algorithm whatever QGIS does with that.
     """
 
-    _alive: ClassVar[Deque[_PostProcessor]] = deque(maxlen=256)
+    _alive: ClassVar[Deque[LayerPostProcessor]] = deque(maxlen=256)
 
     def __init__(self) -> None:
         super().__init__()
-        _PostProcessor._alive.append(self)
+        LayerPostProcessor._alive.append(self)
 
 
-class StylePostProcessor(_PostProcessor):
+class StylePostProcessor(LayerPostProcessor):
     """Styles an output once QGIS has loaded it."""
 
     def __init__(self) -> None:
@@ -127,7 +127,7 @@ class StylePostProcessor(_PostProcessor):
             feedback.pushWarning(tr("The legend could not be loaded; the file itself carries the colours."))
 
 
-class PicturePostProcessor(_PostProcessor):
+class PicturePostProcessor(LayerPostProcessor):
     """Draws an image in its colours once QGIS has loaded it."""
 
     def postProcessLayer(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Set, Tuple
+from typing import Any, Dict, List, Optional, Set
 
 import numpy as np
 from osgeo import gdal
@@ -29,7 +29,6 @@ from ..layers import gdal_path
 from ..palettes import PALETTES, palette, read_palette
 from ..styling import apply_style, paletted_renderer
 from .base import FlairAlgorithm
-from .image_checks import check_images
 
 INPUT = "INPUT"
 PALETTE = "PALETTE"
@@ -49,6 +48,7 @@ class ApplyStyleAlgorithm(FlairAlgorithm):
 
     NAME = "applystyle"
     GROUP = "maps"
+    IMAGES = (INPUT,)
     NEEDS_ENGINE = False
 
     def displayName(self) -> str:
@@ -102,17 +102,9 @@ class ApplyStyleAlgorithm(FlairAlgorithm):
         self.addOutput(QgsProcessingOutputRasterLayer(OUTPUT, tr("Class raster")))
         self.addOutput(QgsProcessingOutputFile(STYLE, tr("Saved style (QML)")))
 
-    def checkParameterValues(self, parameters: Dict[str, Any], context: QgsProcessingContext) -> Tuple[bool, str]:
-        valid, message = super().checkParameterValues(parameters, context)
-        try:
-            if not valid:
-                check_images(parameters.get(INPUT), context)
-                return valid, message
-            self._classes(parameters, context)
-            self._target(self.parameterAsRasterLayer(parameters, INPUT, context), parameters, context)
-        except Exception as error:  # whatever is wrong with the values, the dialog shows it as a sentence
-            return False, str(error)
-        return True, ""
+    def _check(self, parameters: Dict[str, Any], context: QgsProcessingContext) -> None:
+        self._classes(parameters, context)
+        self._target(self.parameterAsRasterLayer(parameters, INPUT, context), parameters, context)
 
     def processAlgorithm(
         self, parameters: Dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback

@@ -13,14 +13,12 @@ from qgis.core import (
     QgsProcessingFeedback,
     QgsProcessingOutputFile,
     QgsProcessingOutputNumber,
-    QgsProcessingParameterBoolean,
     QgsProcessingParameterFeatureSource,
     QgsProcessingParameterField,
     QgsProcessingParameterFileDestination,
     QgsProcessingParameterFolderDestination,
     QgsProcessingParameterNumber,
     QgsProcessingParameterRasterLayer,
-    QgsProcessingParameterString,
     QgsProcessingParameterVectorDestination,
 )
 
@@ -33,7 +31,6 @@ from ..result_files import check_place, load_instead, named_path, placed
 from .base import FlairAlgorithm
 from .evaluate_checks import check_field
 from .extract_checks import check_file, is_yaml
-from .image_checks import check_images
 
 INPUT = "INPUT"
 AREA = "AREA"
@@ -57,6 +54,7 @@ class AreaStatisticsAlgorithm(FlairAlgorithm):
 
     NAME = "areastatistics"
     GROUP = "maps"
+    IMAGES = (INPUT,)
 
     def displayName(self) -> str:
         return tr("Areas by class")
@@ -102,16 +100,8 @@ class AreaStatisticsAlgorithm(FlairAlgorithm):
         side = tr("Side of square cells in metres, in place of polygons.")
         kind = QgsProcessingParameterNumber.Type.Double
         self.add_number(GRID, tr("Side of the cells of a grid"), side, kind, 0.001, 1e7)
-        self.add(
-            QgsProcessingParameterString(NOMENCLATURE, tr("Nomenclature"), optional=True),
-            tr("flair, or a YAML file with classes of your own; empty: the map's own classes."),
-            advanced=True,
-        )
-        self.add(
-            QgsProcessingParameterBoolean(OVERWRITE, tr("Replace an existing output"), defaultValue=True),
-            tr("It is replaced once the new one is complete."),
-            advanced=True,
-        )
+        self.add_nomenclature(NOMENCLATURE)
+        self.add_overwrite(OVERWRITE)
         self.addParameter(QgsProcessingParameterFolderDestination(OUTPUT, tr("Folder of results")))
         self.addParameter(
             QgsProcessingParameterVectorDestination(
@@ -122,17 +112,6 @@ class AreaStatisticsAlgorithm(FlairAlgorithm):
         self.addOutput(QgsProcessingOutputFile(TABLE, tr("Table of areas (CSV)")))
         self.addOutput(QgsProcessingOutputNumber(HECTARES, tr("Classified hectares")))
         self.addOutput(QgsProcessingOutputNumber(SECONDS, tr("Duration in seconds")))
-
-    def checkParameterValues(self, parameters: Dict[str, Any], context: QgsProcessingContext) -> Tuple[bool, str]:
-        valid, message = super().checkParameterValues(parameters, context)
-        try:
-            if not valid:
-                check_images(parameters.get(INPUT), context)
-                return valid, message
-            self._check(parameters, context)
-        except Exception as error:  # whatever is wrong with the values, the dialog shows it as a sentence
-            return False, str(error)
-        return True, ""
 
     def _check(self, parameters: Dict[str, Any], context: QgsProcessingContext) -> None:
         describe_class_raster(self.parameterAsRasterLayer(parameters, INPUT, context))

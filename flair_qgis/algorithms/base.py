@@ -16,6 +16,7 @@ from qgis.core import (
     QgsProcessingParameterEnum,
     QgsProcessingParameterFile,
     QgsProcessingParameterNumber,
+    QgsProcessingParameterString,
 )
 from qgis.PyQt.QtGui import QIcon
 
@@ -27,6 +28,7 @@ from ..label_inputs import formats_of
 from ..paths import absolute, is_temporary, resources
 from ..progress import Progress
 from ..settings import find_engine
+from .image_checks import check_images
 
 DEVICES = ["auto", "cpu", "cuda", "cuda:1", "cuda:2", "cuda:3", "mps"]
 
@@ -37,6 +39,8 @@ class FlairAlgorithm(QgsProcessingAlgorithm):
     NAME = ""
     GROUP = "landcover"
     NEEDS_ENGINE = True
+    IMAGES: Tuple[str, ...] = ()
+    """Parameters for raster layers, of which can be told why QGIS refuses them."""
 
     def createInstance(self) -> FlairAlgorithm:
         return type(self)()
@@ -72,6 +76,25 @@ class FlairAlgorithm(QgsProcessingAlgorithm):
             return True, ""
         engine, problem = find_engine()
         return engine is not None, problem
+
+    def checkParameterValues(self, parameters: Dict[str, Any], context: QgsProcessingContext) -> Tuple[bool, str]:
+        valid, message = super().checkParameterValues(parameters, context)
+        try:
+            if not valid:
+                self._explain(parameters, context)
+                return valid, message
+            self._check(parameters, context)
+        except Exception as error:  # whatever is wrong with the values, the dialog shows it as a sentence
+            return False, str(error)
+        return True, ""
+
+    def _explain(self, parameters: Dict[str, Any], context: QgsProcessingContext) -> None:
+        """Raise what is wrong with values that QGIS refuses, where that can be told better than QGIS does."""
+        for name in self.IMAGES:
+            check_images(parameters.get(name), context)
+
+    def _check(self, parameters: Dict[str, Any], context: QgsProcessingContext) -> Any:
+        """Raise what is wrong with values that QGIS accepts."""
 
     def add(self, parameter: QgsProcessingParameterDefinition, text: str = "", advanced: bool = False) -> None:
         """Add a parameter.
@@ -145,6 +168,22 @@ class FlairAlgorithm(QgsProcessingAlgorithm):
         """Add the image's value that means no data."""
         text = tr("Image value without meaning; empty: told by the file.")
         self.add_number(name, tr("No data value"), text, QgsProcessingParameterNumber.Type.Double, advanced=True)
+
+    def add_nomenclature(self, name: str) -> None:
+        """Add the nomenclature of a class raster."""
+        self.add(
+            QgsProcessingParameterString(name, tr("Nomenclature"), optional=True),
+            tr("flair, or a YAML file with classes of your own; empty: the map's own classes."),
+            advanced=True,
+        )
+
+    def add_overwrite(self, name: str) -> None:
+        """Add whether an output may be replaced."""
+        self.add(
+            QgsProcessingParameterBoolean(name, tr("Replace an existing output"), defaultValue=True),
+            tr("It is replaced once the new one is complete."),
+            advanced=True,
+        )
 
     def plain_options(
         self, parameters: Dict[str, Any], context: QgsProcessingContext, names: Iterable[str]

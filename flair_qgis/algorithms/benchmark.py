@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional
 
 from qgis.core import (
     QgsProcessingContext,
@@ -114,18 +114,10 @@ class BenchmarkAlgorithm(FlairAlgorithm):
         self.addOutput(QgsProcessingOutputNumber(FAILED, tr("Evaluations that failed")))
         self.addOutput(QgsProcessingOutputNumber(SECONDS, tr("Duration in seconds")))
 
-    def checkParameterValues(self, parameters: Dict[str, Any], context: QgsProcessingContext) -> Tuple[bool, str]:
-        valid, message = super().checkParameterValues(parameters, context)
-        try:
-            if not valid:
-                # of a file with another ending QGIS only says that the value is incorrect
-                if self.given(parameters, STUDY):
-                    check_study(self._study(parameters, context))
-                return valid, message
-            self._check(parameters, context)
-        except Exception as error:  # whatever is wrong with the values, the dialog shows it as a sentence
-            return False, str(error)
-        return True, ""
+    def _explain(self, parameters: Dict[str, Any], context: QgsProcessingContext) -> None:
+        # of a file with another ending QGIS only says that the value is incorrect
+        if self.given(parameters, STUDY):
+            check_study(self._study(parameters, context))
 
     def _check(self, parameters: Dict[str, Any], context: QgsProcessingContext) -> None:
         path = self._study(parameters, context)

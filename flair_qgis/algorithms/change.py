@@ -13,7 +13,6 @@ from qgis.core import (
     QgsProcessingFeedback,
     QgsProcessingOutputFile,
     QgsProcessingOutputNumber,
-    QgsProcessingParameterBoolean,
     QgsProcessingParameterFeatureSource,
     QgsProcessingParameterField,
     QgsProcessingParameterFile,
@@ -36,7 +35,6 @@ from ..styling import StylePostProcessor
 from .base import FlairAlgorithm
 from .evaluate_checks import check_field
 from .extract_checks import check_file, is_yaml
-from .image_checks import check_images
 
 BEFORE = "BEFORE"
 AFTER = "AFTER"
@@ -68,6 +66,7 @@ class ChangeAlgorithm(FlairAlgorithm):
 
     NAME = "change"
     GROUP = "maps"
+    IMAGES = RASTERS
 
     def displayName(self) -> str:
         return tr("Change between two maps")
@@ -152,23 +151,7 @@ class ChangeAlgorithm(FlairAlgorithm):
             tr("flair, or a YAML file with classes of your own; empty: the maps' own classes."),
             advanced=True,
         )
-        self.add(
-            QgsProcessingParameterBoolean(OVERWRITE, tr("Replace an existing output"), defaultValue=True),
-            tr("It is replaced once the new one is complete."),
-            advanced=True,
-        )
-
-    def checkParameterValues(self, parameters: Dict[str, Any], context: QgsProcessingContext) -> Tuple[bool, str]:
-        valid, message = super().checkParameterValues(parameters, context)
-        try:
-            if not valid:
-                for name in RASTERS:
-                    check_images(parameters.get(name), context)
-                return valid, message
-            self._check(parameters, context)
-        except Exception as error:  # whatever is wrong with the values, the dialog shows it as a sentence
-            return False, str(error)
-        return True, ""
+        self.add_overwrite(OVERWRITE)
 
     def _check(self, parameters: Dict[str, Any], context: QgsProcessingContext) -> Dict[str, LayerInput]:
         """Check the values, and return the rasters that are given."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional
 
 from qgis.core import (
     QgsProcessingContext,
@@ -91,16 +91,6 @@ class CheckDatasetAlgorithm(FlairAlgorithm):
         )
         self.addOutput(QgsProcessingOutputNumber(PATCHES, tr("Patches")))
         self.addOutput(QgsProcessingOutputNumber(PROBLEMS, tr("Problems")))
-
-    def checkParameterValues(self, parameters: Dict[str, Any], context: QgsProcessingContext) -> Tuple[bool, str]:
-        valid, message = super().checkParameterValues(parameters, context)
-        if not valid:
-            return valid, message
-        try:
-            self._check(parameters, context)
-        except Exception as error:  # whatever is wrong with the values, the dialog shows it as a sentence
-            return False, str(error)
-        return True, ""
 
     def _check(self, parameters: Dict[str, Any], context: QgsProcessingContext) -> None:
         check_data_folder(self.parameterAsFile(parameters, FOLDER, context))

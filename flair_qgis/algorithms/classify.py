@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional
 
 from qgis.core import (
     QgsProcessing,
@@ -33,7 +33,7 @@ from ..progress import Progress
 from ..styling import StylePostProcessor
 from .base import DEVICES, FlairAlgorithm
 from .classify_checks import check_output, given_model
-from .image_checks import check_images, check_layers, parse_bands
+from .image_checks import check_layers, parse_bands
 
 INPUT = "INPUT"
 MODEL_NAME = "MODEL_NAME"
@@ -197,21 +197,13 @@ class ClassifyAlgorithm(FlairAlgorithm):
         ):
             self.add(QgsProcessingParameterBoolean(name, title, defaultValue=default), text, advanced=True)
 
-    def checkParameterValues(self, parameters: Dict[str, Any], context: QgsProcessingContext) -> Tuple[bool, str]:
-        valid, message = super().checkParameterValues(parameters, context)
-        try:
-            if not valid:
-                check_images(parameters.get(INPUT), context)
-                return valid, message
-            model = self._model(parameters, context)
-            bands = parse_bands(self.parameterAsString(parameters, BANDS, context), model)
-            layers = self.parameterAsLayerList(parameters, INPUT, context)
-            bounded = self.given(parameters, EXTENT) or self.given(parameters, AREA)
-            check_layers(layers, model, bands, bounded)
-            check_output(parameters.get(OUTPUT), self.parameterAsEnumString(parameters, LAYOUT, context) == "sheets")
-        except Exception as error:  # whatever is wrong with the values, the dialog shows it as a sentence
-            return False, str(error)
-        return True, ""
+    def _check(self, parameters: Dict[str, Any], context: QgsProcessingContext) -> None:
+        model = self._model(parameters, context)
+        bands = parse_bands(self.parameterAsString(parameters, BANDS, context), model)
+        layers = self.parameterAsLayerList(parameters, INPUT, context)
+        bounded = self.given(parameters, EXTENT) or self.given(parameters, AREA)
+        check_layers(layers, model, bands, bounded)
+        check_output(parameters.get(OUTPUT), self.parameterAsEnumString(parameters, LAYOUT, context) == "sheets")
 
     def prepareAlgorithm(
         self, parameters: Dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional
 
 from qgis.core import (
     QgsProcessingContext,
@@ -121,16 +121,9 @@ class DownloadDatasetAlgorithm(FlairAlgorithm):
             advanced=True,
         )
 
-    def checkParameterValues(self, parameters: Dict[str, Any], context: QgsProcessingContext) -> Tuple[bool, str]:
-        valid, message = super().checkParameterValues(parameters, context)
-        if not valid:
-            return valid, message
-        try:
-            options = self._options(parameters, context)
-            check_folder_to_keep(parameters.get(OUTPUT), options["dataset"], options["only_size"])
-        except Exception as error:  # whatever is wrong with the values, the dialog shows it as a sentence
-            return False, str(error)
-        return True, ""
+    def _check(self, parameters: Dict[str, Any], context: QgsProcessingContext) -> None:
+        options = self._options(parameters, context)
+        check_folder_to_keep(parameters.get(OUTPUT), options["dataset"], options["only_size"])
 
     def processAlgorithm(
         self, parameters: Dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional
 
 from qgis.core import (
     QgsProcessingContext,
     QgsProcessingFeedback,
     QgsProcessingOutputFile,
-    QgsProcessingParameterBoolean,
     QgsProcessingParameterEnum,
     QgsProcessingParameterFile,
     QgsProcessingParameterFileDestination,
@@ -85,11 +84,7 @@ class DownloadModelAlgorithm(FlairAlgorithm):
             tr("Revision of the model's repository; empty: the one in the catalogue."),
             advanced=True,
         )
-        self.add(
-            QgsProcessingParameterBoolean(OVERWRITE, tr("Replace an existing output"), defaultValue=True),
-            tr("It is replaced once the new one is complete."),
-            advanced=True,
-        )
+        self.add_overwrite(OVERWRITE)
         files = tr("Model files") + " (*.safetensors)"
         self.add(
             QgsProcessingParameterFileDestination(
@@ -98,16 +93,6 @@ class DownloadModelAlgorithm(FlairAlgorithm):
             tr("Empty: in the cache, where the other algorithms find it by its name."),
         )
         self.addOutput(QgsProcessingOutputFile(MODEL_FILE, tr("Model file that was made")))
-
-    def checkParameterValues(self, parameters: Dict[str, Any], context: QgsProcessingContext) -> Tuple[bool, str]:
-        valid, message = super().checkParameterValues(parameters, context)
-        if not valid:
-            return valid, message
-        try:
-            self._check(parameters, context)
-        except Exception as error:  # whatever is wrong with the values, the dialog shows it as a sentence
-            return False, str(error)
-        return True, ""
 
     def _check(self, parameters: Dict[str, Any], context: QgsProcessingContext) -> None:
         check_weights(

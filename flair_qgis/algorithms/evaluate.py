@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional
 
 from qgis.core import (
     QgsProcessing,
@@ -13,7 +13,6 @@ from qgis.core import (
     QgsProcessingFeedback,
     QgsProcessingOutputFile,
     QgsProcessingOutputNumber,
-    QgsProcessingParameterBoolean,
     QgsProcessingParameterFeatureSource,
     QgsProcessingParameterField,
     QgsProcessingParameterFile,
@@ -47,7 +46,7 @@ from .evaluate_checks import (
     refuse_error_map,
 )
 from .extract_checks import check_classes, check_file, is_yaml
-from .image_checks import check_images, check_layers, parse_bands
+from .image_checks import check_layers, parse_bands
 from .train_checks import parse_codes
 
 PREDICTION = "PREDICTION"
@@ -103,6 +102,7 @@ class EvaluateAlgorithm(FlairAlgorithm):
 
     NAME = "evaluate"
     GROUP = "evaluation"
+    IMAGES = (PREDICTION, TRUTH_RASTER, IMAGE)
 
     def displayName(self) -> str:
         return tr("Evaluate a map or a model")
@@ -268,23 +268,7 @@ class EvaluateAlgorithm(FlairAlgorithm):
         computes = tr("What computes; auto takes a GPU when there is one.")
         self.add_choice(DEVICE, tr("Device"), DEVICES, computes, DEVICES[0], advanced=True)
         self.add_number(THREADS, tr("Threads"), tr("CPU threads; empty: all cores."), whole, 1, 1024, advanced=True)
-        self.add(
-            QgsProcessingParameterBoolean(OVERWRITE, tr("Replace an existing output"), defaultValue=True),
-            tr("It is replaced once the new one is complete."),
-            advanced=True,
-        )
-
-    def checkParameterValues(self, parameters: Dict[str, Any], context: QgsProcessingContext) -> Tuple[bool, str]:
-        valid, message = super().checkParameterValues(parameters, context)
-        try:
-            if not valid:
-                for name in (PREDICTION, TRUTH_RASTER, IMAGE):
-                    check_images(parameters.get(name), context)
-                return valid, message
-            self._check(parameters, context)
-        except Exception as error:  # whatever is wrong with the values, the dialog shows it as a sentence
-            return False, str(error)
-        return True, ""
+        self.add_overwrite(OVERWRITE)
 
     def _check(self, parameters: Dict[str, Any], context: QgsProcessingContext) -> bool:
         """Check the values, and return whether rasters are judged."""

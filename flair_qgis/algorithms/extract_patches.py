@@ -14,7 +14,6 @@ from qgis.core import (
     QgsProcessingContext,
     QgsProcessingFeedback,
     QgsProcessingOutputNumber,
-    QgsProcessingParameterBoolean,
     QgsProcessingParameterFeatureSource,
     QgsProcessingParameterField,
     QgsProcessingParameterFileDestination,
@@ -112,11 +111,7 @@ class ExtractPatchesAlgorithm(FlairAlgorithm):
     def initAlgorithm(self, configuration: Optional[Dict[str, Any]] = None) -> None:
         self._add_inputs()
         self._add_numbers()
-        self.add(
-            QgsProcessingParameterBoolean(OVERWRITE, tr("Replace an existing output"), defaultValue=True),
-            tr("It is replaced once the new one is complete."),
-            advanced=True,
-        )
+        self.add_overwrite(OVERWRITE)
         self.addParameter(QgsProcessingParameterFolderDestination(OUTPUT, tr("Data set")))
         self.addParameter(
             QgsProcessingParameterFileDestination(TABLE, tr("Table of classes"), "HTML (*.html)", optional=True)

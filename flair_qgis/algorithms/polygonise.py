@@ -6,14 +6,13 @@ import re
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional
 
 from qgis.core import (
     QgsProcessing,
     QgsProcessingContext,
     QgsProcessingFeedback,
     QgsProcessingOutputNumber,
-    QgsProcessingParameterBoolean,
     QgsProcessingParameterEnum,
     QgsProcessingParameterNumber,
     QgsProcessingParameterRasterLayer,
@@ -30,7 +29,6 @@ from ..polygon_styling import PolygonStylePostProcessor
 from ..result_files import named_path
 from .base import FlairAlgorithm
 from .extract_checks import check_file, is_yaml
-from .image_checks import check_images
 
 INPUT = "INPUT"
 MINIMUM_AREA = "MINIMUM_AREA"
@@ -54,6 +52,7 @@ class PolygoniseAlgorithm(FlairAlgorithm):
 
     NAME = "polygonise"
     GROUP = "maps"
+    IMAGES = (INPUT,)
 
     def displayName(self) -> str:
         return tr("Land cover to polygons")
@@ -117,29 +116,10 @@ class PolygoniseAlgorithm(FlairAlgorithm):
         real = QgsProcessingParameterNumber.Type.Double
         text = tr("Metres that a border may move; empty: one and a half pixels.")
         self.add_number(TOLERANCE, tr("Tolerance in metres"), text, real, 1e-6, 1e6, advanced=True)
-        self.add(
-            QgsProcessingParameterString(NOMENCLATURE, tr("Nomenclature"), optional=True),
-            tr("flair, or a YAML file with classes of your own; empty: the map's own classes."),
-            advanced=True,
-        )
+        self.add_nomenclature(NOMENCLATURE)
         text = tr("Memory that may be used, in GB; empty: what is free.")
         self.add_number(MEMORY, tr("Memory"), text, real, 0.1, 1e6, advanced=True)
-        self.add(
-            QgsProcessingParameterBoolean(OVERWRITE, tr("Replace an existing output"), defaultValue=True),
-            tr("It is replaced once the new one is complete."),
-            advanced=True,
-        )
-
-    def checkParameterValues(self, parameters: Dict[str, Any], context: QgsProcessingContext) -> Tuple[bool, str]:
-        valid, message = super().checkParameterValues(parameters, context)
-        try:
-            if not valid:
-                check_images(parameters.get(INPUT), context)
-                return valid, message
-            self._check(parameters, context)
-        except Exception as error:  # whatever is wrong with the values, the dialog shows it as a sentence
-            return False, str(error)
-        return True, ""
+        self.add_overwrite(OVERWRITE)
 
     def _check(self, parameters: Dict[str, Any], context: QgsProcessingContext) -> None:
         describe_class_raster(self.parameterAsRasterLayer(parameters, INPUT, context))

@@ -5,13 +5,12 @@ from __future__ import annotations
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional
 
 from qgis.core import (
     QgsProcessingContext,
     QgsProcessingFeedback,
     QgsProcessingOutputNumber,
-    QgsProcessingParameterBoolean,
     QgsProcessingParameterRasterDestination,
     QgsProcessingParameterRasterLayer,
     QgsProcessingParameterString,
@@ -25,7 +24,6 @@ from ..result_files import named_path
 from ..styling import StylePostProcessor
 from .base import FlairAlgorithm
 from .extract_checks import check_file, is_yaml
-from .image_checks import check_images
 
 INPUT = "INPUT"
 MAPPING = "MAPPING"
@@ -45,6 +43,7 @@ class RemapClassesAlgorithm(FlairAlgorithm):
 
     NAME = "remapclasses"
     GROUP = "maps"
+    IMAGES = (INPUT,)
 
     def displayName(self) -> str:
         return tr("Change the nomenclature")
@@ -81,30 +80,11 @@ class RemapClassesAlgorithm(FlairAlgorithm):
             QgsProcessingParameterString(TABLE, tr("Table of your own"), optional=True),
             tr("Pairs such as 1=1,3=1,default=0, or a YAML file; it wins over the new nomenclature."),
         )
-        self.add(
-            QgsProcessingParameterString(NOMENCLATURE, tr("Nomenclature"), optional=True),
-            tr("flair, or a YAML file with classes of your own; empty: the map's own classes."),
-            advanced=True,
-        )
-        self.add(
-            QgsProcessingParameterBoolean(OVERWRITE, tr("Replace an existing output"), defaultValue=True),
-            tr("It is replaced once the new one is complete."),
-            advanced=True,
-        )
+        self.add_nomenclature(NOMENCLATURE)
+        self.add_overwrite(OVERWRITE)
         self.addParameter(QgsProcessingParameterRasterDestination(OUTPUT, tr("Map in the new nomenclature")))
         self.addOutput(QgsProcessingOutputNumber(PIXELS, tr("Pixels with a class")))
         self.addOutput(QgsProcessingOutputNumber(SECONDS, tr("Duration in seconds")))
-
-    def checkParameterValues(self, parameters: Dict[str, Any], context: QgsProcessingContext) -> Tuple[bool, str]:
-        valid, message = super().checkParameterValues(parameters, context)
-        try:
-            if not valid:
-                check_images(parameters.get(INPUT), context)
-                return valid, message
-            self._check(parameters, context)
-        except Exception as error:  # whatever is wrong with the values, the dialog shows it as a sentence
-            return False, str(error)
-        return True, ""
 
     def _check(self, parameters: Dict[str, Any], context: QgsProcessingContext) -> None:
         describe_class_raster(self.parameterAsRasterLayer(parameters, INPUT, context))

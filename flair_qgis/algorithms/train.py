@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional
 
 from qgis.core import (
     QgsProcessingContext,
@@ -209,16 +209,6 @@ class TrainAlgorithm(FlairAlgorithm):
             (RESUME, tr("Go on with an interrupted run"), tr("Of the same values and the same output.")),
         ):
             self.add(QgsProcessingParameterBoolean(name, title, defaultValue=True), text, advanced=True)
-
-    def checkParameterValues(self, parameters: Dict[str, Any], context: QgsProcessingContext) -> Tuple[bool, str]:
-        valid, message = super().checkParameterValues(parameters, context)
-        if not valid:
-            return valid, message
-        try:
-            self._check(parameters, context)
-        except Exception as error:  # whatever is wrong with the values, the dialog shows it as a sentence
-            return False, str(error)
-        return True, ""
 
     def _check(self, parameters: Dict[str, Any], context: QgsProcessingContext) -> None:
         check_data(self.parameterAsFile(parameters, DATA, context))
