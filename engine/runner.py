@@ -39,8 +39,8 @@ def run(command: str, request: Request, reporter: Reporter, ended: threading.Eve
 
     def work() -> None:
         try:
-            function = getattr(importlib.import_module(f"engine.commands.{command.replace('-', '_')}"), "run")  # noqa: B009
-            outcome.append(function(request, reporter, cancelled))
+            module: Any = importlib.import_module(f"engine.commands.{command.replace('-', '_')}")
+            outcome.append(module.run(request, reporter, cancelled))
         except BaseException as error:
             outcome.append(error)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import subprocess
 import sys
 import zipfile
@@ -37,10 +38,43 @@ def test_zip_keeps_the_rules(package, archive):
     assert package.problems_of(archive) == []
 
 
-def test_engine_runs_from_the_unpacked_zip(archive, tmp_path):
+@pytest.fixture(scope="module")
+def unpacked(archive, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("unpacked")
     with zipfile.ZipFile(archive) as file:
-        file.extractall(tmp_path)
-    root = tmp_path / "flair_land_cover"
+        file.extractall(folder)
+    return folder / "flair_land_cover"
+
+
+def secrets(folder):
+    """What detect-secrets takes for a secret below a folder: pairs of a file's name and a hash."""
+    command = [sys.executable, "-m", "detect_secrets", "scan", "--all-files", "."]
+    looked = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+    found = json.loads(looked.stdout)["results"].values()
+    return {(item["filename"], item["hashed_secret"]) for items in found for item in items}
+
+
+def test_no_secrets_but_the_known_false_alarms(unpacked):
+    """The plugin repository refuses an upload in which detect-secrets finds anything that this file does not list."""
+    listed = json.loads((unpacked / ".secrets.baseline").read_text(encoding="utf-8"))["results"].values()
+    known = {(item["filename"], item["hashed_secret"]) for items in listed for item in items}
+    assert {item for item in secrets(unpacked) if item[0] != ".secrets.baseline"} == known
+
+
+def test_a_secret_would_be_found(tmp_path):
+    (tmp_path / "a.py").write_text('password = "' + "hunter2-" * 3 + '"\n')
+    assert [name for name, _ in secrets(tmp_path)] == ["a.py"]
+
+
+def test_the_repository_finds_nothing_to_say_about_style(unpacked):
+    """As it looks at uploads: lines of 120 characters; a formatter's spaces and breaks are no faults."""
+    command = [sys.executable, "-m", "flake8", "--max-line-length", "120", "--extend-ignore", "E203,W503", "."]
+    looked = subprocess.run(command, cwd=unpacked, capture_output=True, text=True, check=False)
+    assert looked.returncode == 0, looked.stdout[-2000:]
+
+
+def test_engine_runs_from_the_unpacked_zip(unpacked):
+    root = unpacked
     answer = subprocess.run(
         [sys.executable, "-m", "engine", "--help"], cwd=root, capture_output=True, text=True, check=False
     )
