@@ -74,6 +74,7 @@ class ClassifyAlgorithm(FlairAlgorithm):
     """Classifies raster layers into land-cover classes."""
 
     NAME = "classify"
+    IMAGES = (INPUT,)
 
     def displayName(self) -> str:
         return tr("Classify land cover")

@@ -339,3 +339,12 @@ def test_dynamic_output_value_is_understood(image, model):
 def test_values_can_be_sent_as_json(fake_engine, image, model, context, feedback):
     run({"INPUT": [image], "MODEL": model, "OUTPUT": "TEMPORARY_OUTPUT"}, context, feedback)
     json.dumps(fake_engine.record["request"])
+
+
+def test_an_image_that_is_missing_is_named_before_the_run(fake_engine, model, tmp_path, context):
+    """QGIS itself only says that the value is incorrect."""
+    algorithm = QgsApplication.processingRegistry().createAlgorithmById("flair:classify")
+    parameters = {"INPUT": ["/nowhere/image.tif"], "MODEL": model, "OUTPUT": str(tmp_path / "map.tif")}
+    valid, message = algorithm.checkParameterValues(parameters, context)
+    assert not valid
+    assert "There is no image /nowhere/image.tif" in message
