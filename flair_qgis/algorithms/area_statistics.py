@@ -29,7 +29,7 @@ from ..i18n import tr
 from ..paths import absolute
 from ..result_files import check_place, load_instead, named_path, placed
 from .base import FlairAlgorithm
-from .evaluate_checks import check_field
+from .evaluate_checks import check_zones
 from .extract_checks import check_file, is_yaml
 
 INPUT = "INPUT"
@@ -117,12 +117,8 @@ class AreaStatisticsAlgorithm(FlairAlgorithm):
         describe_class_raster(self.parameterAsRasterLayer(parameters, INPUT, context))
         if self.given(parameters, AREA) and self.given(parameters, GRID):
             raise failure(tr("Polygons and a grid are given."), tr("Clear one of the two."))
-        area = self.area_source(parameters, AREA, context)
         field = self.parameterAsString(parameters, AREA_FIELD, context).strip()
-        if area is not None:
-            check_field(area, field)
-        elif field:
-            raise failure(tr("A field of the name is given, but no polygons."), tr("Clear it."))
+        check_zones(self.area_source(parameters, AREA, context), field)
         nomenclature = self.parameterAsString(parameters, NOMENCLATURE, context).strip()
         if is_yaml(nomenclature):
             check_file(nomenclature)

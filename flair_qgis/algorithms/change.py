@@ -33,7 +33,7 @@ from ..paths import absolute
 from ..result_files import check_place, load_instead, named_path, placed
 from ..styling import StylePostProcessor
 from .base import FlairAlgorithm
-from .evaluate_checks import check_field
+from .evaluate_checks import check_zones
 from .extract_checks import check_file, is_yaml
 
 BEFORE = "BEFORE"
@@ -171,12 +171,8 @@ class ChangeAlgorithm(FlairAlgorithm):
             raise failure(
                 tr("A least confidence needs a raster of confidence, and the other way round."), tr("Give both.")
             )
-        area = self.area_source(parameters, AREA, context)
         field = self.parameterAsString(parameters, AREA_FIELD, context).strip()
-        if area is not None:
-            check_field(area, field)
-        elif field:
-            raise failure(tr("A field of the name is given, but no polygons."), tr("Clear it."))
+        check_zones(self.area_source(parameters, AREA, context), field)
         for text in (
             self.parameterAsString(parameters, NOMENCLATURE, context).strip(),
             self.parameterAsFile(parameters, GROUPS, context),

@@ -186,3 +186,15 @@ def check_patches(path: str, split: str, splits: Sequence[str]) -> None:
             ),
             tr("It has: {parts}.").format(parts=", ".join(there) or "-"),
         )
+
+
+def check_zones(zones: Optional[QgsFeatureSource], name: str) -> None:
+    """Check that the field that names zones is there, and that it is not given without zones.
+
+    Raises:
+        QgsProcessingException: One of the two is missing.
+    """
+    if zones is not None:
+        check_field(zones, name)
+    elif name:
+        raise failure(tr("A field of the name is given, but no polygons."), tr("Clear it."))
