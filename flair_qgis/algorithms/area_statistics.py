@@ -30,7 +30,7 @@ from ..paths import absolute
 from ..result_files import check_place, load_instead, named_path, placed
 from .base import FlairAlgorithm
 from .evaluate_checks import check_zones
-from .extract_checks import check_file, is_yaml
+from .extract_checks import check_yaml
 
 INPUT = "INPUT"
 AREA = "AREA"
@@ -120,8 +120,7 @@ class AreaStatisticsAlgorithm(FlairAlgorithm):
         field = self.parameterAsString(parameters, AREA_FIELD, context).strip()
         check_zones(self.area_source(parameters, AREA, context), field)
         nomenclature = self.parameterAsString(parameters, NOMENCLATURE, context).strip()
-        if is_yaml(nomenclature):
-            check_file(nomenclature)
+        check_yaml(nomenclature)
         polygons = named_path(parameters.get(POLYGONS))
         if polygons and not polygons.lower().endswith(".gpkg"):
             raise failure(tr("The polygons with areas are a GeoPackage."), tr("Give it a name that ends in .gpkg."))
@@ -150,8 +149,6 @@ class AreaStatisticsAlgorithm(FlairAlgorithm):
         polygons = self.parameterAsOutputLayer(parameters, POLYGONS, context)
         report = self.parameterAsFileOutput(parameters, REPORT, context)
         options = self.plain_options(parameters, context, PLAIN)
-        if is_yaml(options.get("nomenclature", "")):
-            options["nomenclature"] = absolute(options["nomenclature"])
         path, layer = self._area
         options.update({name: value for name, value in (("area", path), ("area_layer", layer)) if value})
         folder = Path(tempfile.mkdtemp(prefix="flair_input_"))

@@ -28,9 +28,12 @@ from ..label_inputs import formats_of
 from ..paths import absolute, is_temporary, resources
 from ..progress import Progress
 from ..settings import find_engine
+from .extract_checks import is_yaml
 from .image_checks import check_images
 
 DEVICES = ["auto", "cpu", "cuda", "cuda:1", "cuda:2", "cuda:3", "mps"]
+TEXT_OR_YAML = ("CLASSES", "NOMENCLATURE")
+"""Parameters that hold names, or the path of a YAML file."""
 
 
 class FlairAlgorithm(QgsProcessingAlgorithm):
@@ -212,6 +215,8 @@ class FlairAlgorithm(QgsProcessingAlgorithm):
                 value = absolute(self.parameterAsFile(parameters, name, context))
             else:
                 value = self.parameterAsString(parameters, name, context).strip()
+            if name in TEXT_OR_YAML and is_yaml(value):
+                value = absolute(value)
             if value != "":
                 options[name.lower()] = value
         return options

@@ -34,7 +34,7 @@ from ..result_files import check_place, load_instead, named_path, placed
 from ..styling import StylePostProcessor
 from .base import FlairAlgorithm
 from .evaluate_checks import check_zones
-from .extract_checks import check_file, is_yaml
+from .extract_checks import check_yaml
 
 BEFORE = "BEFORE"
 AFTER = "AFTER"
@@ -177,8 +177,7 @@ class ChangeAlgorithm(FlairAlgorithm):
             self.parameterAsString(parameters, NOMENCLATURE, context).strip(),
             self.parameterAsFile(parameters, GROUPS, context),
         ):
-            if is_yaml(text):
-                check_file(text)
+            check_yaml(text)
         output = named_path(parameters.get(OUTPUT))
         if output:
             for name, made in ((CHANGE_MAP, RASTER_FILE), (REPORT, REPORT_FILE)):
@@ -203,8 +202,6 @@ class ChangeAlgorithm(FlairAlgorithm):
         raster = self.parameterAsOutputLayer(parameters, CHANGE_MAP, context)
         report = self.parameterAsFileOutput(parameters, REPORT, context)
         options = self.plain_options(parameters, context, PLAIN)
-        if is_yaml(options.get("nomenclature", "")):
-            options["nomenclature"] = absolute(options["nomenclature"])
         path, layer = self._area
         options.update({name: value for name, value in (("area", path), ("area_layer", layer)) if value})
         options["output"] = output

@@ -19,7 +19,7 @@ from ..i18n import tr
 from ..paths import absolute
 from .base import FlairAlgorithm
 from .download_checks import check_data_folder
-from .extract_checks import check_file, is_yaml
+from .extract_checks import check_yaml
 
 FOLDER = "FOLDER"
 LAYOUT = "LAYOUT"
@@ -95,8 +95,7 @@ class CheckDatasetAlgorithm(FlairAlgorithm):
     def _check(self, parameters: Dict[str, Any], context: QgsProcessingContext) -> None:
         check_data_folder(self.parameterAsFile(parameters, FOLDER, context))
         nomenclature = self.parameterAsString(parameters, NOMENCLATURE, context).strip()
-        if is_yaml(nomenclature):
-            check_file(nomenclature)
+        check_yaml(nomenclature)
 
     def prepareAlgorithm(
         self, parameters: Dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback
@@ -109,8 +108,6 @@ class CheckDatasetAlgorithm(FlairAlgorithm):
         self, parameters: Dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback
     ) -> Dict[str, Any]:
         options = self.plain_options(parameters, context, (FOLDER, LAYOUT, NOMENCLATURE, LISTS, CHECKSUMS))
-        if is_yaml(options["nomenclature"]):
-            options["nomenclature"] = absolute(options["nomenclature"])
         report = self.parameterAsFileOutput(parameters, REPORT, context)
         if report:
             options["report"] = absolute(report)

@@ -45,7 +45,7 @@ from .evaluate_checks import (
     judges_rasters,
     refuse_error_map,
 )
-from .extract_checks import check_classes, check_file, is_yaml
+from .extract_checks import check_classes, check_yaml
 from .image_checks import check_layers, parse_bands
 from .train_checks import parse_codes
 
@@ -310,8 +310,7 @@ class EvaluateAlgorithm(FlairAlgorithm):
             area = self.area_source(parameters, AREA, context)
             check_field(area, self.text(parameters, AREA_FIELD, context))
         nomenclature = self.text(parameters, NOMENCLATURE, context)
-        if is_yaml(nomenclature):
-            check_file(nomenclature)
+        check_yaml(nomenclature)
         bands = parse_bands(self.text(parameters, BANDS, context), None)
         if self.given(parameters, IMAGE):
             check_layers(self.parameterAsLayerList(parameters, IMAGE, context), None, bands, bounded=True)
@@ -401,7 +400,4 @@ class EvaluateAlgorithm(FlairAlgorithm):
             bands = parse_bands(self.text(parameters, BANDS, context), None)
             if bands:
                 options["bands"] = bands
-        for name in ("classes", "nomenclature"):
-            if is_yaml(options.get(name, "")):
-                options[name] = absolute(options[name])
         return options

@@ -81,6 +81,16 @@ def check_file(path: str) -> None:
         raise failure(tr("There is no file {path}.").format(path=path), tr("Check the path."))
 
 
+def check_yaml(text: str) -> None:
+    """Check that a YAML file exists, where a text names one.
+
+    Raises:
+        QgsProcessingException: It does not.
+    """
+    if is_yaml(text):
+        check_file(text)
+
+
 def is_yaml(text: str) -> bool:
     """Return whether a text names a YAML file."""
     return text.lower().endswith(YAML)

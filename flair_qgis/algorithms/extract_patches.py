@@ -40,7 +40,7 @@ from ..layers import LayerInput
 from ..paths import absolute, is_temporary
 from ..progress import Progress
 from .base import FlairAlgorithm
-from .extract_checks import check_class_field, check_classes, check_file, check_one_kind_of_labels, is_yaml
+from .extract_checks import check_class_field, check_classes, check_one_kind_of_labels, check_yaml
 from .image_checks import check_images, check_layers, parse_bands
 
 IMAGE = "IMAGE"
@@ -232,8 +232,7 @@ class ExtractPatchesAlgorithm(FlairAlgorithm):
             check_class_field(source, self._class_field(parameters, context))
         check_classes(self.parameterAsString(parameters, CLASSES, context).strip())
         nomenclature = self.parameterAsString(parameters, NOMENCLATURE, context).strip()
-        if is_yaml(nomenclature):
-            check_file(nomenclature)
+        check_yaml(nomenclature)
         size = self.parameterAsInt(parameters, PATCH_SIZE, context)
         if size % 32:
             raise failure(
@@ -309,9 +308,6 @@ class ExtractPatchesAlgorithm(FlairAlgorithm):
 
     def _options(self, parameters: Dict[str, Any], context: QgsProcessingContext) -> Dict[str, Any]:
         options = self.plain_options(parameters, context, PLAIN)
-        for name in ("classes", "nomenclature"):
-            if is_yaml(options.get(name, "")):
-                options[name] = absolute(options[name])
         bands = parse_bands(self.parameterAsString(parameters, BANDS, context), None)
         if bands:
             options["bands"] = bands

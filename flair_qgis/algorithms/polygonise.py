@@ -28,7 +28,7 @@ from ..paths import absolute
 from ..polygon_styling import PolygonStylePostProcessor
 from ..result_files import named_path
 from .base import FlairAlgorithm
-from .extract_checks import check_file, is_yaml
+from .extract_checks import check_yaml
 
 INPUT = "INPUT"
 MINIMUM_AREA = "MINIMUM_AREA"
@@ -129,8 +129,7 @@ class PolygoniseAlgorithm(FlairAlgorithm):
         if wrong:
             raise failure(tr('Classes left out: "{part}" is no code.').format(part=wrong[0]), tr("An example: 19,20."))
         nomenclature = self.parameterAsString(parameters, NOMENCLATURE, context).strip()
-        if is_yaml(nomenclature):
-            check_file(nomenclature)
+        check_yaml(nomenclature)
         output = named_path(parameters.get(OUTPUT))
         if output and not output.lower().endswith(".gpkg"):
             raise failure(tr("The polygons are a GeoPackage."), tr("Give it a name that ends in .gpkg."))
@@ -163,8 +162,6 @@ class PolygoniseAlgorithm(FlairAlgorithm):
         options = self.plain_options(parameters, context, PLAIN)
         if LEAVE_OUT.lower() in options:
             options["leave_out"] = [int(part) for part in re.findall(r"\d+", options["leave_out"])]
-        if is_yaml(options.get("nomenclature", "")):
-            options["nomenclature"] = absolute(options["nomenclature"])
         folder = Path(tempfile.mkdtemp(prefix="flair_input_"))
         try:
             options["input"] = class_raster_path(self._raster, folder, feedback)

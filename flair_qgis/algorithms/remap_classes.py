@@ -23,7 +23,7 @@ from ..paths import absolute
 from ..result_files import named_path
 from ..styling import StylePostProcessor
 from .base import FlairAlgorithm
-from .extract_checks import check_file, is_yaml
+from .extract_checks import check_yaml, is_yaml
 
 INPUT = "INPUT"
 MAPPING = "MAPPING"
@@ -90,8 +90,7 @@ class RemapClassesAlgorithm(FlairAlgorithm):
         describe_class_raster(self.parameterAsRasterLayer(parameters, INPUT, context))
         for name in (TABLE, NOMENCLATURE):
             text = self.parameterAsString(parameters, name, context).strip()
-            if is_yaml(text):
-                check_file(text)
+            check_yaml(text)
         table = self.parameterAsString(parameters, TABLE, context).strip()
         if table and not is_yaml(table) and "=" not in table:
             raise failure(
@@ -119,9 +118,8 @@ class RemapClassesAlgorithm(FlairAlgorithm):
         table = self.parameterAsString(parameters, TABLE, context).strip()
         if table:
             options["mapping"] = table
-        for name in ("mapping", "nomenclature"):
-            if is_yaml(options.get(name, "")):
-                options[name] = absolute(options[name])
+        if is_yaml(options["mapping"]):
+            options["mapping"] = absolute(options["mapping"])
         folder = Path(tempfile.mkdtemp(prefix="flair_input_"))
         try:
             options["input"] = class_raster_path(self._raster, folder, feedback)
