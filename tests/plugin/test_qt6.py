@@ -85,3 +85,72 @@ def test_nothing_that_qt6_dropped_is_used(path):
         node.func.attr for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
     }
     assert "exec_" not in called
+
+
+def called_name(node):
+    """Return the last name of what a call calls; empty for anything else."""
+    if not isinstance(node, ast.Call):
+        return ""
+    return node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+
+
+def refused(source):
+    """Return what QGIS's own migration script (scripts/pyqt5_to_pyqt6 in its repository) would rewrite or warn of.
+
+    Enumerations are looked at by `unscoped`; this is the rest of its rules.
+    """
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom):
+            modules = {node.module or "", *(alias.name for alias in node.names)}
+        elif isinstance(node, ast.Import):
+            modules = {alias.name for alias in node.names}
+        else:
+            modules = set()
+        if any(name.startswith("PyQt") or name == "resources_rc" for name in modules):
+            found.append(f"{node.lineno}: import")
+        if isinstance(node, ast.FunctionDef) and node.name == "exec_":
+            found.append(f"{node.lineno}: exec_")
+        if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Attribute) and node.value.attr == "activated":
+            found.append(f"{node.lineno}: activated[...]")
+        if not isinstance(node, ast.Call):
+            continue
+        name = called_name(node)
+        if name == "addAction" and len(node.args) >= 4:
+            found.append(f"{node.lineno}: addAction")
+        if name == "desktop" and not node.args:
+            found.append(f"{node.lineno}: desktop")
+        measured = called_name(getattr(node.func, "value", None))
+        if name == "width" and measured in ("fontMetrics", "QFontMetrics", "QFontMetricsF"):
+            found.append(f"{node.lineno}: width of a text")
+        if name == "QDateTime" and (len(node.args) == 8 or [called_name(item) for item in node.args] == ["QDate"]):
+            found.append(f"{node.lineno}: QDateTime")
+    return found
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_rules_of_the_migration_script_are_kept(path):
+    assert refused(path.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "from PyQt5.QtCore import Qt",
+        "import PyQt5",
+        "from . import resources_rc",
+        "def exec_(self): pass",
+        "box.activated[str].connect(f)",
+        "menu.addAction(icon, text, receiver, slot)",
+        "app.desktop()",
+        "self.fontMetrics().width('a')",
+        "QFontMetrics(font).width('a')",
+        "QDateTime(2020, 1, 1, 0, 0, 0, 0, spec)",
+        "QDateTime(QDate(2020, 1, 1))",
+    ],
+)
+def test_each_of_those_rules_is_seen(line):
+    assert refused(line)
+    assert not refused(
+        "from qgis.PyQt.QtCore import Qt\nmenu.addAction(action)\nQDateTime(QDate(1, 1, 1), QTime(0, 0))\n"
+    )
