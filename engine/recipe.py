@@ -20,6 +20,11 @@ def _as_weights(value: Any) -> Any:
 
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Widths = Annotated[
+    tuple[Annotated[int, Field(ge=1, le=4096)], ...],
+    BeforeValidator(lambda value: value.replace(",", " ").split() if isinstance(value, str) else value),
+    Field(min_length=2, max_length=8),
+]
 ClassWeights = Annotated[
     Literal["none", "balanced"] | dict[int, Annotated[float, Field(ge=0, allow_inf_nan=False)]],
     BeforeValidator(_as_weights),
@@ -27,11 +32,14 @@ ClassWeights = Annotated[
 
 
 class Recipe(BaseModel):
-    """How a network learns. Presets fill all of it; unknown keys are errors."""
+    """How a network learns. Presets fill all of it but what only a season needs; unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
-    architecture: str = Field(description="Network, by its name in segmentation-models-pytorch, such as unet.")
+    architecture: str = Field(
+        description="Network, by its name in segmentation-models-pytorch, such as unet; or utt, U-T&T, which a season "
+        "goes with."
+    )
     encoder: str = Field(description="Its encoder, such as resnet34; tu- names are timm's.")
     encoder_weights: str = Field(description="Start of the encoder: imagenet, none, or a file with its state dict.")
     freeze: str = Field(
@@ -74,6 +82,37 @@ class Recipe(BaseModel):
     gamma: Amount = Field(description="Deviation of the logarithm of gamma.")
     blur: Share = Field(description="Share of patches that are blurred a little.")
     noise: Amount = Field(description="Largest noise, in deviations of the band.")
+    satellite_weight: Amount = Field(
+        1.0, description="With a season: weight of the loss of what the satellite images say alone; that of both is 1."
+    )
+    satellite_class_weights: ClassWeights = Field(
+        "none", description="With a season: class weights of that loss: none, balanced, or code=weight pairs."
+    )
+    satellite_dropout: Share = Field(
+        0.0,
+        description="With a season: share of the patches that are learnt without it, so that the image alone will do.",
+    )
+    satellite_side: int = Field(
+        40,
+        ge=2,
+        le=512,
+        multiple_of=2,
+        description="With a season: rows and columns of satellite pixels around a patch.",
+    )
+    satellite_widths: Widths = Field(
+        (64, 64, 128, 128), description="With a season: channels of the satellite branch's maps, finest first."
+    )
+    satellite_heads: int = Field(
+        16, ge=1, le=64, description="With a season: attention heads over the dates; a divisor of all satellite_widths."
+    )
+    clear_dates: bool = Field(
+        True, description="With a season: leave out dates under snow and clouds, where files tell of them."
+    )
+    monthly: bool = Field(True, description="With a season: learn from the mean of each month, not from every date.")
+    faults: str = Field(
+        "none",
+        description="With a season: faults of the published U-T&T to repeat, for comparison: none, all, or names.",
+    )
 
     def fingerprint(self) -> str:
         """Return the recipe as JSON text with sorted keys."""

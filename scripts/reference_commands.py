@@ -158,7 +158,7 @@ def _worded(kind: Any, metadata: list[Any]) -> str:
     origin = typing.get_origin(kind)
     if origin is Literal:
         return ", ".join(f"`{item}`" for item in typing.get_args(kind))
-    if origin is list:
+    if origin in (list, tuple):
         return "list"
     if origin is dict:
         return "pairs"
@@ -196,14 +196,15 @@ def _presets() -> str:
     names = preset_names()
     recipes = {name: load_recipe(name, {}).model_dump() for name in names}
     rows = [
-        (f"`{key}`", *(f"{recipes[name][key]}".lower() for name in names), field.description or "")
+        (f"`{key}`", *(_chosen(recipes[name][key]) for name in names), field.description or "")
         for key, field in Recipe.model_fields.items()
     ]
     return (
         f"# Presets\n\n{NOTE}"
         "A preset makes every choice of a training. `fine-tune` is for imagery of your own, `quick` for a first "
         "look on a "
-        "laptop, `flair-inc` and `flair-2` are the published recipes. Each choice is also an option of "
+        "laptop, `flair-inc`, `flair-2` and `utt` are the published recipes, the last one "
+        "with a season. Each choice is also an option of "
         "[`train`](train.md), which then wins.\n\n"
         f"{table(('Choice', *(f'`{name}`' for name in names), 'What it is'), rows)}\n"
         "## A preset of your own\n\n"
@@ -212,6 +213,10 @@ def _presets() -> str:
         "preset file in QGIS.\n\n"
         "```yaml\n# my_preset.yaml\nbase: fine-tune\nepochs: 80\nloss: focal+dice\n```\n"
     )
+
+
+def _chosen(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else f"{value}".lower()
 
 
 def _summary(request: type[Request]) -> str:

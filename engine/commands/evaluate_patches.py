@@ -14,7 +14,7 @@ from engine.commands.evaluation_output import Findings, few_units, percent, tell
 from engine.comparison.error_map import VERDICTS
 from engine.comparison.result_folder import EVALUATION
 from engine.comparison.tally import Comparer, Tally, most_units
-from engine.errors import InputError, OutputError
+from engine.errors import InputError, OutputError, RequestError
 from engine.evaluation.scores import score
 from engine.events import Reporter, format_duration
 from engine.inference.device import choose_device
@@ -73,6 +73,8 @@ def evaluate_patches(request: EvaluateRequest, reporter: Reporter, cancelled: th
 
 
 def _prepare(request: EvaluateRequest, reporter: Reporter, cancelled: threading.Event) -> _Job:
+    if request.season:
+        raise RequestError("Judging with a season is not possible yet.", "Leave --season out.")
     output = Path(request.output).expanduser().resolve()
     predictions = Path(request.predictions).expanduser().resolve() if request.predictions else None
     data, named = request.data or "", request.model or ""

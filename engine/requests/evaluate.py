@@ -43,6 +43,21 @@ class EvaluateRequest(Request):
     model: str | None = Field(None, description="Model file or catalogue name to judge on a data set.")
     weights: str | None = Field(None, description="Checkpoint on disk for a model of the catalogue.")
     data: str | None = Field(None, description="Folder of a data set, its dataset.yaml, or a CSV of image,mask lines.")
+    season: str | None = Field(
+        None,
+        description="Folder of the patches' satellite images of many dates, for a model that looks at a season: one "
+        "GeoTIFF a date with YYYYMMDD in its name, or FLAIR #2's satellite folders (DOMAIN/AREA).",
+    )
+    centroids: str | None = Field(
+        None,
+        description="JSON file with each patch's row and column in FLAIR #2's satellite files; default: the one in the "
+        "season's folder or beside it.",
+    )
+    metadata: str | None = Field(
+        None,
+        description="FLAIR's JSON file of where, when and with which camera each patch was taken, for a model that "
+        "learnt from it.",
+    )
     split: Literal["train", "val", "test"] = Field("test", description="Part of the data set to judge on.")
     root: str | None = Field(None, description="Folder that the paths in the CSV files start from; default: theirs.")
     predictions: str | None = Field(
@@ -70,6 +85,11 @@ class EvaluateRequest(Request):
         useless = [name for name in idle if getattr(self, name) is not None]
         if self.predictions and not self.model:
             raise ValueError("predictions has an effect with model and data only")
+        seasonal = [name for name in ("season", "centroids", "metadata") if getattr(self, name) is not None]
+        if seasonal and not self.model:
+            raise ValueError(f"{seasonal[0]} has an effect with model and data only")
+        if seasonal and not self.season:
+            raise ValueError(f"{seasonal[0]} has an effect with a season only")
         if self.model and useless:
             raise ValueError(f"{useless[0]} has no effect with model and data")
         return self

@@ -14,12 +14,30 @@ class TrainRequest(RecipeOptions, Request):
     data: str = Field(description="Folder of a data set, its dataset.yaml, or a folder with train.csv and val.csv.")
     root: str | None = Field(None, description="Folder that the paths in the CSV files start from; default: theirs.")
     output: str = Field(description="Model file to write (.safetensors).")
-    preset: str = Field("fine-tune", description="Recipe: fine-tune, quick, flair-inc, flair-2, or a YAML file.")
+    preset: str = Field("fine-tune", description="Recipe: fine-tune, quick, flair-inc, flair-2, utt, or a YAML file.")
     start_from: str | None = Field(None, description="Model file, checkpoint or catalogue name whose weights to adapt.")
     weights: str | None = Field(None, description="Checkpoint on disk, when start_from names a catalogue model.")
     bands: Words | None = Field(None, description="Bands to learn from, such as red,green,blue; default: all.")
     ignore: Codes | None = Field(
         None, description="Codes of labels never learnt nor scored, such as 0,19; default: told by the data set."
+    )
+    season: str | None = Field(
+        None,
+        description="Folder of satellite images of many dates to learn from beside the aerial image: one GeoTIFF a "
+        "date with YYYYMMDD in its name, or FLAIR #2's satellite folders (DOMAIN/AREA).",
+    )
+    season_bands: Words | None = Field(
+        None, description="Satellite bands to learn from, such as B02,B03,B04,B08; default: all."
+    )
+    centroids: str | None = Field(
+        None,
+        description="JSON file with each patch's row and column in FLAIR #2's satellite files; default: the one in the "
+        "season's folder or beside it.",
+    )
+    metadata: str | None = Field(
+        None,
+        description="FLAIR's JSON file of where, when and with which camera each patch was taken, to learn from it "
+        "too; with a season.",
     )
     device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto, cpu, cuda, cuda:N or mps.")
     devices: int = Field(1, ge=1, le=1024, description="Devices (on a CPU: processes) of each machine to train on.")
@@ -39,4 +57,7 @@ class TrainRequest(RecipeOptions, Request):
             raise ValueError("the output must end in .safetensors")
         if self.report and not self.report.lower().endswith((".html", ".htm")):
             raise ValueError("report must end in .html")
+        idle = [name for name in ("season_bands", "centroids", "metadata") if getattr(self, name) is not None]
+        if idle and not self.season:
+            raise ValueError(f"{idle[0]} has an effect with a season only")
         return self

@@ -85,6 +85,8 @@ def prepare(request: TrainRequest, reporter: Reporter, cancelled: threading.Even
         EngineError: Whatever would make the training fail or mean nothing.
     """
     origin = None
+    if request.season:
+        raise RequestError("Training with a season is not possible yet.", "Leave --season out.")
     if request.start_from:
         origin = resolve_model(request.start_from, request.weights, reporter=reporter, cancelled=cancelled)
     choices = chosen(request)

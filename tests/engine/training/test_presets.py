@@ -16,8 +16,8 @@ def written(tmp_path, text, name="mine.yaml"):
 
 
 def test_all_presets_load_and_hold_every_choice():
-    assert set(preset_names()) == {"fine-tune", "quick", "flair-inc", "flair-2"}
-    assert len({load_recipe(name, {}).fingerprint() for name in preset_names()}) == 4
+    assert set(preset_names()) == {"fine-tune", "quick", "flair-inc", "flair-2", "utt"}
+    assert len({load_recipe(name, {}).fingerprint() for name in preset_names()}) == 5
 
 
 @pytest.mark.parametrize(("name", "rate", "epochs"), [("flair-inc", 0.02, 200), ("flair-2", 0.001, 100)])
@@ -89,7 +89,7 @@ def test_mistakes_in_a_file_are_named(tmp_path, text, message):
 def test_presets_that_are_not_there(tmp_path):
     with pytest.raises(RequestError, match=r"no preset 'fine-tuned'. Did you mean 'fine-tune'\?"):
         load_recipe("fine-tuned", {})
-    with pytest.raises(RequestError, match="There are: fine-tune, flair-2, flair-inc, quick"):
+    with pytest.raises(RequestError, match="There are: fine-tune, flair-2, flair-inc, quick, utt"):
         load_recipe("zzz", {})
     with pytest.raises(RequestError, match="cannot be read: No such file"):
         load_recipe(str(tmp_path / "zzz.yaml"), {})
