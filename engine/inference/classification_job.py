@@ -96,6 +96,12 @@ def prepare(
     named = request.model in load_catalogue() and not request.weights
     model = None if named else _resolved(request, reporter, cancelled)
     manifest = model.manifest if model is not None else find_entry(request.model).manifest
+    if request.season and manifest.season is None:
+        raise InputError(
+            f"The model '{manifest.name}' looks at aerial images alone: it has no use for the satellite images of "
+            f"'{request.season}'.",
+            "Leave --season out, or take a model that was trained with a season.",
+        )
     request = _with_copies(request, manifest, copying or reporter, cancelled)
     source = RasterSource.open(
         request.input,

@@ -36,14 +36,16 @@ def resolve_model(
     model: str,
     weights: str | None = None,
     *,
+    season: bool = False,
     reporter: Reporter | None = None,
     cancelled: threading.Event | None = None,
 ) -> ResolvedModel:
-    """Find a model of one input by file, or by catalogue name: with weights on disk, from the cache, or from the hub.
+    """Find a model by file, or by catalogue name: with weights on disk, from the cache, or from the hub.
 
     Args:
         model: Model file, or catalogue name.
         weights: Checkpoint for a catalogue name.
+        season: Whether the model may also need satellite images of a season.
         reporter: Told of a download; without one, nothing is downloaded.
         cancelled: Set to stop a download.
 
@@ -65,7 +67,7 @@ def resolve_model(
     if path.suffix == ".safetensors":
         manifest = read_manifest(path)
         if manifest is not None:
-            if manifest.season is not None:
+            if manifest.season is not None and not season:
                 raise ModelError(
                     f"'{path.name}' also needs satellite images of a season, which this command cannot read.",
                     "Take a model of aerial images alone.",

@@ -18,6 +18,11 @@ class ClassifyRequest(Request):
         description="Image file, or service such as ign:ortho or wms:https://host/a?layers=B; several make one mosaic."
     )
     output: str = Field(description="Class raster to write (.tif), or with sheets the mosaic (.vrt) over them.")
+    season: str | None = Field(
+        None,
+        description="Folder of satellite images, one a date, for a model that also looks at the season; "
+        "see prepare-time-series.",
+    )
     bands: BandNumbers | None = Field(
         None, description="Band numbers by name, such as red=1,green=2,blue=3,infrared=4; default: told by the file."
     )

@@ -54,7 +54,7 @@ CONTRACTS = {
         "classify",
         frozenset({"pixels", "seconds"}),
         frozenset({"model_name"}),
-        frozenset({"area_layer", "crs", "resume"}),
+        frozenset({"area_layer", "crs", "resume", "season"}),
     ),
     "extract-patches": Contract(
         "extract_patches",

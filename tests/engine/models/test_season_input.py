@@ -64,6 +64,7 @@ def test_commands_of_one_input_refuse_it_in_words(tmp_path):
         resolve_model(str(tmp_path / "m.safetensors"))
     with pytest.raises(ModelError, match="also needs satellite images of a season"):
         resolve_model(str(tmp_path / "m.safetensors"), str(tmp_path / "m.safetensors"))
+    assert resolve_model(str(tmp_path / "m.safetensors"), season=True).manifest == described()
 
 
 @pytest.mark.parametrize(
