@@ -253,5 +253,6 @@ def _rectangle(
 
 
 def _markup(root: ElementTree.Element) -> Markup:
+    text = ElementTree.tostring(root, encoding="unicode")
     # The tree escapes names; nothing else than numbers and checked colours is in it.
-    return Markup(ElementTree.tostring(root, encoding="unicode"))  # nosec B704
+    return Markup(text)  # nosec B704
