@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.errors import ModelError
-from engine.hub.client import quiet
+from engine.hub.client import hub_cache, quiet
+from engine.hub.reachability import cache_only, why_unreachable
 from engine.models.band_filters import RGB, described, filters_by_name, input_layers
 from engine.models.changes import TensorChange, summary
 from engine.models.checkpoint import load_strictly, read_tensors
@@ -93,8 +95,11 @@ def _imagenet(encoder: str, part: nn.Module) -> dict[str, torch.Tensor]:
     # The hub's client would tell of each of its tries, with addresses.
     quiet()
     kind: str | bool = True if encoder.startswith("tu-") else "imagenet"
+    # The libraries try for half a minute and more where nothing answers; what lies in the cache needs no answer.
+    unreachable = why_unreachable(encoder)
     try:
-        made = get_encoder(encoder, in_channels=3, depth=getattr(part, "_depth", 5), weights=kind)
+        with nullcontext() if unreachable is None else cache_only():
+            made = get_encoder(encoder, in_channels=3, depth=getattr(part, "_depth", 5), weights=kind)
     except (KeyError, RuntimeError) as error:
         reason = error.args[0] if error.args else type(error).__name__
         raise ImagenetWeightsError(
@@ -103,10 +108,13 @@ def _imagenet(encoder: str, part: nn.Module) -> dict[str, torch.Tensor]:
         ) from error
     # Whatever else the network, the hub's client or its cache can run into.
     except Exception as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        said = str(error).strip() if unreachable is None else unreachable.message
+        reason = said.splitlines()[0] if said else type(error).__name__
         raise ImagenetWeightsError(
             f"The ImageNet weights of '{encoder}' cannot be downloaded: {reason}",
-            "Check the connection; or, without one, use --encoder-weights none, or name a file there.",
+            "Check the connection and the proxy (HTTPS_PROXY). Without one, name a file with weights "
+            "(--encoder-weights), take random ones (--encoder-weights none), or copy the hub's cache of a machine that "
+            f"has them to '{hub_cache()}'.",
         ) from error
     return dict(made.state_dict())
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import time
 import zipfile
 
 import pytest
@@ -9,6 +10,7 @@ import segmentation_models_pytorch as smp
 import timm
 import torch
 import torchvision
+from huggingface_hub import constants
 from safetensors.torch import save_file
 
 from engine.errors import ModelError
@@ -65,6 +67,12 @@ LAST = {
     "tu-convnext_atto": ("model.stages_3.blocks.1.mlp.fc2.bias", "stages.3.blocks.1.mlp.fc2.bias"),
     "mit_b0": ("norm4.bias", "norm4.bias"),
 }
+
+
+@pytest.fixture
+def reached(monkeypatch):
+    """A hub that answers, without asking it."""
+    monkeypatch.setattr("engine.models.encoder_weights.why_unreachable", lambda repository: None)
 
 
 def loaded(encoder, path, bands, recorder, architecture="unet"):
@@ -235,7 +243,7 @@ def test_what_does_not_fit_is_told_in_one_sentence(published, recorder, tmp_path
         assert caught.value.hint
 
 
-def test_imagenet_comes_from_the_revision_that_the_library_pins(published, recorder, tmp_path, monkeypatch):
+def test_imagenet_comes_from_the_revision_that_the_library_pins(published, recorder, tmp_path, monkeypatch, reached):
     tensors = published["resnet18"][1]
     save_file(tensors, str(tmp_path / "model.safetensors"))
     asked = []
@@ -255,7 +263,7 @@ def test_imagenet_comes_from_the_revision_that_the_library_pins(published, recor
     assert not [change for change in changes if change.what == "left out"]
 
 
-def test_imagenet_of_timm_is_asked_for_whole(recorder, monkeypatch):
+def test_imagenet_of_timm_is_asked_for_whole(recorder, monkeypatch, reached):
     target = build_network("unet", "tu-convnext_atto", 5, 4)
     made = smp.encoders.get_encoder("tu-convnext_atto", weights=None)
     monkeypatch.setattr(
@@ -267,7 +275,7 @@ def test_imagenet_of_timm_is_asked_for_whole(recorder, monkeypatch):
     assert torch.allclose(target.encoder.state_dict()["model.stem_0.weight"][:, 3], expected)
 
 
-def test_a_download_that_fails_names_the_way_out(recorder, monkeypatch):
+def test_a_download_that_fails_names_the_way_out(recorder, monkeypatch, reached):
     def fail(*arguments, **options):
         raise FileNotFoundError("we cannot find the requested files in the local cache.\nMore words.")
 
@@ -278,7 +286,32 @@ def test_a_download_that_fails_names_the_way_out(recorder, monkeypatch):
     assert "\n" not in caught.value.message
 
 
-def test_an_encoder_without_imagenet_weights_is_named(recorder):
+@pytest.mark.parametrize("encoder", ["resnet18", "tu-resnet18"])
+def test_without_a_network_it_says_so_at_once(recorder, monkeypatch, tmp_path, encoder):
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    reason = ModelError("hub.invalid cannot be reached (no connection).")
+    monkeypatch.setattr("engine.models.encoder_weights.why_unreachable", lambda repository: reason)
+    began = time.monotonic()
+    with pytest.raises(ModelError, match=f"of '{encoder}' cannot be downloaded: hub.invalid cannot") as caught:
+        loaded(encoder, "imagenet", RGB, recorder)
+    assert time.monotonic() - began < 5
+    assert str(tmp_path) in caught.value.hint
+
+
+def test_without_a_network_the_cache_serves(published, recorder, monkeypatch, tmp_path):
+    pinned = smp.encoders.encoders["resnet18"]["pretrained_settings"]["imagenet"]
+    folder = tmp_path / f"models--{pinned['repo_id'].replace('/', '--')}" / "snapshots" / pinned["revision"]
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text("{}")
+    save_file(published["resnet18"][1], str(folder / "model.safetensors"))
+    monkeypatch.setattr("huggingface_hub.file_download.constants.HF_HUB_CACHE", str(tmp_path))
+    reason = ModelError("hub.invalid cannot be reached (no connection).")
+    monkeypatch.setattr("engine.models.encoder_weights.why_unreachable", lambda repository: reason)
+    network, _ = loaded("resnet18", "imagenet", RGB, recorder)
+    assert torch.equal(network.state_dict()["encoder.conv1.weight"], published["resnet18"][1]["conv1.weight"])
+
+
+def test_an_encoder_without_imagenet_weights_is_named(recorder, reached):
     network = build_network("unet", "tu-resnet18", 3, 4)
     with pytest.raises(ModelError, match=r"no ImageNet weights for the encoder 'tu-resnet18.nothing'"):
         load_encoder_weights(network, "tu-resnet18.nothing", "imagenet", RGB, recorder)
