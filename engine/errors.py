@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 ErrorKind = Literal["request", "input", "model", "output", "device", "memory", "cancelled", "internal"]
 
@@ -16,6 +16,13 @@ EXIT_CODES: dict[ErrorKind, int] = {
     "memory": 7,
     "cancelled": 130,
 }
+
+# The run went well, and its result says that something is wrong with what was looked at.
+FAULTS_FOUND = 8
+
+
+class FaultyResult(dict[str, Any]):
+    """The values of a result that found faults: complete, but the process ends with `FAULTS_FOUND` instead of 0."""
 
 
 class EngineError(Exception):

@@ -12,7 +12,7 @@ from types import FrameType
 from typing import Any
 
 from engine.cancellation import Cancellation
-from engine.errors import Cancelled, EngineError
+from engine.errors import FAULTS_FOUND, Cancelled, EngineError, FaultyResult
 from engine.events import Reporter
 from engine.requests import Request
 
@@ -56,7 +56,7 @@ def run(command: str, request: Request, reporter: Reporter, ended: threading.Eve
     result = outcome[0] if outcome else Cancelled(cancelled.note or Cancelled().message)
     if isinstance(result, dict):
         reporter.result(result)
-        return 0
+        return FAULTS_FOUND if isinstance(result, FaultyResult) else 0
     if thread.is_alive():
         _discard_partial_outputs()
     error = _as_engine_error(result)

@@ -22,6 +22,8 @@ from .proxy import proxy_variables, without_credentials
 
 POLL = 0.1
 TAIL = 4000
+# all is done; or it is, and the result says what is wrong with what was looked at
+ENDED_WELL = {0, 8}
 # killed by SIGKILL, as itself and through a shell; Windows: no memory, commit limit reached
 KILLED = {-9, 137, 0xC0000017, 0xC000012D}
 
@@ -115,7 +117,7 @@ def _run(
         raise
     if feedback.isCanceled():
         raise _cancelled(outcome, labels)
-    if outcome.error is None and code == 0 and outcome.result is not None:
+    if outcome.error is None and code in ENDED_WELL and outcome.result is not None:
         return outcome.result
     raise _explain(outcome, code, errors, feedback, labels)
 

@@ -78,7 +78,7 @@ def _index() -> str:
         "(`--bands`, `--classes`) are written as `name=value,name=value` on the command line, and so in YAML.\n\n"
         "## Exit codes\n\n"
         "0 means that the result is complete. Any other code says what kind of error it was; the sentence on the "
-        "terminal says what to do.\n\n"
+        "terminal says what to do. With 8 the result is complete too.\n\n"
         f"{table(('Code', 'Kind', 'Meaning'), _exit_codes())}\n"
         "## A request from another program\n\n"
         '`python -m engine --request` reads one line of JSON from stdin, `{"command": ..., "options": {...}}`, and '
@@ -93,7 +93,9 @@ def _exit_codes() -> list[tuple[str, str, str]]:
     for item in vars(errors).values():
         if isinstance(item, type) and issubclass(item, errors.EngineError) and item is not errors.EngineError:
             texts[item("").kind] = _first_line(item)
-    return [(str(code), f"`{kind}`", texts[kind]) for kind, code in errors.EXIT_CODES.items()]
+    rows = {code: (f"`{kind}`", texts[kind]) for kind, code in errors.EXIT_CODES.items()}
+    rows[errors.FAULTS_FOUND] = ("faults", "A check went through and found something wrong, such as `dataset-check`.")
+    return [(str(code), *rows[code]) for code in sorted(rows)]
 
 
 def _command(name: str, request: type[Request]) -> str:

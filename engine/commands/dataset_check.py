@@ -16,7 +16,7 @@ from engine.data.dataset_file import FILE_NAME, DatasetFile
 from engine.data.folder_check import FolderCheck, Problem, check_folder, in_parallel
 from engine.data.patch_folder import PatchFolder, find_patches
 from engine.data.split_lists import write_lists
-from engine.errors import InputError
+from engine.errors import FaultyResult, InputError
 from engine.events import Reporter, format_duration
 from engine.nomenclature import NODATA, Nomenclature, resolve_nomenclature
 from engine.rasters.staged_output import check_writable
@@ -39,7 +39,8 @@ def run(request: DatasetCheckRequest, reporter: Reporter, cancelled: threading.E
         cancelled: Set to stop.
 
     Returns:
-        Folder, layout, patches, sound ones, problems and notes by kind, pixels by class code, lists, report, seconds.
+        Folder, layout, patches, sound ones, problems and notes by kind, pixels by class code, lists, report, seconds;
+        a `FaultyResult` where something is wrong.
 
     Raises:
         EngineError: The folder holds no patches, or a list or the report cannot be written.
@@ -73,12 +74,13 @@ def run(request: DatasetCheckRequest, reporter: Reporter, cancelled: threading.E
     lists = _lists(checked, found, folder, reporter) if request.lists else {}
     seconds = time.monotonic() - began
     reporter.progress(1.0, f"Done in {format_duration(seconds)}", 0.0)
-    return {
+    wrong = sum(not problem.note for problem in problems)
+    values = {
         "folder": request.folder,
         "layout": found.layout,
         "patches": len(found.pairs),
         "sound": len(checked.sound),
-        "wrong": sum(not problem.note for problem in problems),
+        "wrong": wrong,
         "problems": dict(Counter(problem.kind for problem in problems if not problem.note)),
         "notes": dict(Counter(problem.kind for problem in problems if problem.note)),
         "pixels": {code: int(count) for code, count in enumerate(checked.pixels) if count},
@@ -86,6 +88,7 @@ def run(request: DatasetCheckRequest, reporter: Reporter, cancelled: threading.E
         "report": request.report,
         "seconds": round(seconds, 2),
     }
+    return FaultyResult(values) if wrong else values
 
 
 def _nomenclature(request: DatasetCheckRequest, folder: Path) -> Nomenclature:

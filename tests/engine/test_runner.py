@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from engine import runner
-from engine.errors import InputError
+from engine.errors import FaultyResult, InputError
 from engine.requests import ModelsRequest
 from tests.engine import tiny
 
@@ -178,6 +178,13 @@ def test_whatever_is_raised_becomes_an_error(monkeypatch, signals, recorder, rai
     assert runner.run("models", ModelsRequest(), recorder) == code
     assert [item[0] for item in recorder.errors] == [kind]
     assert recorder.results == []
+
+
+@pytest.mark.parametrize(("result", "code"), [({"wrong": 0}, 0), (FaultyResult(wrong=2), 8)])
+def test_a_result_that_found_faults_has_a_code_of_its_own(monkeypatch, signals, recorder, result, code):
+    monkeypatch.setattr("engine.commands.models.run", lambda request, reporter, cancelled: result)
+    assert runner.run("models", ModelsRequest(), recorder) == code
+    assert recorder.results == [result]
 
 
 def test_the_end_of_whoever_started_it_cancels(monkeypatch, signals, recorder):

@@ -334,7 +334,8 @@ def main():
         values = COMMANDS[request["command"]](request["options"])
     send("result", values=values)
     sys.stdout.flush()
-    os._exit(0)
+    # as the engine's: faults were found
+    os._exit(8 if values.get("wrong") else 0)
 
 
 main()

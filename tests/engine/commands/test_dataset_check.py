@@ -16,7 +16,7 @@ from affine import Affine
 
 from engine.commands import dataset_check
 from engine.data.dataset import open_dataset
-from engine.errors import Cancelled, InputError, OutputError
+from engine.errors import Cancelled, FaultyResult, InputError, OutputError
 from engine.requests import DatasetCheckRequest
 from tests.engine import tiny
 from tests.engine.acquisition.flair_archives import CODES, DOMAINS, PER_DOMAIN, SIZE, make_patches
@@ -67,6 +67,7 @@ def test_a_sound_one(check, folder, tmp_path, recorder):
     result = check()
     assert result["patches"] == result["sound"] == len(DOMAINS) * PER_DOMAIN
     assert result["wrong"] == 0
+    assert not isinstance(result, FaultyResult)
     assert result["problems"] == {}
     assert result["notes"] == {"mask without CRS": 1}
     assert rows(tmp_path) == [("note", "mask without CRS", "MSK_000013.tif")]
@@ -111,6 +112,7 @@ def test_every_fault_has_a_name(check, folder, tmp_path, recorder):
     found = {(problem, file) for severity, problem, file in rows(tmp_path) if severity == "error"}
     assert found == expected
     assert result["wrong"] == len(expected)
+    assert isinstance(result, FaultyResult)
     assert result["problems"]["unreadable"] == 2
     assert any("and 3 more problems" in line for line in recorder.warnings)
     with open(tmp_path / "r.csv", newline="") as stream:
