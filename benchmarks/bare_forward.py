@@ -12,8 +12,8 @@ import time
 
 import numpy as np
 
-from engine.commands.classify import MARGIN
 from engine.events import ConsoleReporter
+from engine.inference.classification_job import MARGIN
 from engine.inference.load import load_predictor
 from engine.inference.memory import LARGEST_CPU_WINDOW, LARGEST_GPU_WINDOW
 from engine.models.resolve import resolve_model

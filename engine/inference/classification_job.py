@@ -56,6 +56,11 @@ class Job:
         return ["classes", *(name for name, path in wanted.items() if path)]
 
     @property
+    def output(self) -> Path:
+        """The class raster, or the mosaic over its sheets."""
+        return Path(self.request.output)
+
+    @property
     def head(self) -> Head:
         """What the network must give."""
         if "probabilities" in self.layers or self.request.blend or self.request.augment:
@@ -199,8 +204,8 @@ def sample_values(job: Job, reporter: Reporter) -> list[npt.NDArray[np.generic]]
     check_values(samples, manifest, job.source.band_numbers, allow_range=job.request.allow_range, reporter=reporter)
     if job.device != "cpu" or job.request.precision in ("auto", "exact"):
         return []
-    from engine.inference.pipeline import filled
     from engine.inference.quantise import CALIBRATION_SIDE, CALIBRATION_WINDOWS, CHECKED_WINDOWS
+    from engine.inference.tile_loading import filled
 
     images = []
     fill = [band.mean for band in manifest.bands]

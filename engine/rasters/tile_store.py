@@ -21,21 +21,21 @@ from pathlib import Path
 from typing import Any
 
 import filelock
-import numpy as np
 import numpy.typing as npt
 
+from engine.errors import OutputError
 from engine.events import Reporter
 from engine.rasters.disk import output_error
 from engine.rasters.folder_lock import hold
 from engine.rasters.journal import Journal
 from engine.rasters.store_manifest import new_manifest, read_manifest, reason_to_start_anew, write_manifest
-from engine.rasters.tile_file import block_side, count_codes, encode_tile, write_whole
+from engine.rasters.tile_file import block_side
+from engine.rasters.tile_writer import CLASSES, TileWriter, tile_path
 from engine.rasters.virtual_raster import Layer, OutputGrid, PlacedFile, write_vrt
 from engine.rasters.windows import PixelWindow
 
-__all__ = ["TileStore", "OutputGrid", "Layer", "work_folder"]
+__all__ = ["CLASSES", "TileStore", "OutputGrid", "Layer", "work_folder"]
 
-CLASSES = "classes"
 _SUFFIX = ".flair-work"
 
 
@@ -65,7 +65,8 @@ class TileStore:
     ) -> None:
         self.folder = folder
         self.grid = grid
-        self.layers = {layer.name: layer for layer in layers}
+        self._writer = TileWriter(folder, grid, layers)
+        self.layers = self._writer.layers
         self._manifest = manifest
         self._lock = lock
         self._mutex = threading.Lock()
@@ -148,47 +149,57 @@ class TileStore:
             raise output_error(self.folder, error) from error
         self._manifest = manifest
 
+    def __contains__(self, tile: PixelWindow) -> bool:
+        """Return whether a tile is stored, the empty ones included."""
+        with self._mutex:
+            return tile in self._tiles
+
     def write(self, tile: PixelWindow, arrays: Mapping[str, npt.NDArray[Any]] | None) -> None:
         """Store a finished tile; once this returns it survives the end of the process.
 
         Args:
             tile: Window inside the grid.
-            arrays: By layer name, shape (count, height, width), or (height, width) with one band; None when no
-                pixel of the tile is valid.
+            arrays: See `TileWriter.write`.
 
         Raises:
             OutputError: The disk is full or the folder cannot be written; the tile is then not stored.
             ValueError: An array does not fit its layer or the tile, or a layer is missing.
         """
-        if tile.intersection(self.grid.window) != tile or not tile.pixels:
-            raise ValueError(f"{tile} is not inside the grid")
-        checked = None if arrays is None else {name: self._checked(name, tile, arrays) for name in self.layers}
-        if checked is not None and all((data == self.layers[name].nodata).all() for name, data in checked.items()):
-            checked = None
-        files: dict[str, tuple[int, int]] = {}
-        counts = count_codes(checked[CLASSES]) if checked and CLASSES in checked else {}
         try:
-            for name, data in (checked or {}).items():
-                content = encode_tile(data, self.layers[name], self.grid.part(tile))
-                write_whole(self._path(name, tile), content)
-                files[name] = (zlib.crc32(content), len(content))
-            entry: dict[str, Any] = {"window": [tile.row, tile.column, tile.height, tile.width]}
-            if files:
-                entry |= {"files": files, "counts": counts}
+            self.record(self._writer.write(tile, arrays))
+        except OutputError:
+            if tile not in self:
+                self._writer.discard(tile)
+            raise
+
+    def record(self, entry: Mapping[str, Any]) -> None:
+        """Count a tile as stored whose files were written by a `TileWriter`, of this process or another.
+
+        Args:
+            entry: What the writer returned.
+
+        Raises:
+            OutputError: The journal cannot be written.
+        """
+        tile, stored = _of_entry(entry)
+        try:
             with self._mutex:
-                self._journal.append(entry)
-                self._tiles[tile] = _StoredTile(files, counts)
+                if self._tiles.get(tile) == stored:
+                    # A worker that was given up may answer after all; its line is there already.
+                    return
+                self._journal.append(dict(entry))
+                self._tiles[tile] = stored
         except OSError as error:
-            if tile not in self.done:
-                for name in self.layers:
-                    self._path(name, tile).unlink(missing_ok=True)
             raise output_error(self.folder, error) from error
 
     def placed(self, layer: str) -> list[PlacedFile]:
         """Return the files of a layer in the grid, by row and column; empty tiles have none."""
         with self._mutex:
             windows = sorted(tile for tile, stored in self._tiles.items() if layer in stored.files)
-        return [PlacedFile(self._path(layer, tile), tile, (block_side(tile), block_side(tile))) for tile in windows]
+        return [
+            PlacedFile(tile_path(self.folder, layer, tile), tile, (block_side(tile), block_side(tile)))
+            for tile in windows
+        ]
 
     def stored_bytes(self, layer: str) -> int:
         """Return the size of a layer's files, compressed."""
@@ -237,28 +248,14 @@ class TileStore:
             # Another run has begun here meanwhile, or someone else's file lies in it: theirs to keep.
             return
 
-    def _checked(self, name: str, tile: PixelWindow, arrays: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[Any]:
-        if name not in arrays:
-            raise ValueError(f"layer '{name}' is missing")
-        layer, data = self.layers[name], arrays[name]
-        if data.ndim == 2:
-            data = data[np.newaxis]
-        if data.shape != (layer.count, tile.height, tile.width) or data.dtype != layer.dtype:
-            raise ValueError(f"layer '{name}': {data.dtype} {data.shape} does not fit {layer} and {tile}")
-        return data
-
-    def _path(self, layer: str, tile: PixelWindow) -> Path:
-        return self.folder / "tiles" / layer / f"{tile.row}_{tile.column}_{tile.height}_{tile.width}.tif"
-
     def _sound_tiles(self) -> dict[PixelWindow, _StoredTile]:
         """Return the tiles of the journal whose files are all there, unchanged."""
         for name in self.layers:
             (self.folder / "tiles" / name).mkdir(parents=True, exist_ok=True)
         tiles: dict[PixelWindow, _StoredTile] = {}
         for entry in self._journal.entries:
-            files = {str(name): (int(crc), int(size)) for name, (crc, size) in entry.get("files", {}).items()}
-            counts = {int(code): int(pixels) for code, pixels in entry.get("counts", {}).items()}
-            tiles[PixelWindow(*entry["window"])] = _StoredTile(files, counts)
+            tile, stored = _of_entry(entry)
+            tiles[tile] = stored
         with ThreadPoolExecutor(4) as pool:
             sound = pool.map(self._is_sound, tiles.keys(), tiles.values())
             return {tile: stored for (tile, stored), good in zip(tiles.items(), sound, strict=True) if good}
@@ -266,12 +263,18 @@ class TileStore:
     def _is_sound(self, tile: PixelWindow, stored: _StoredTile) -> bool:
         for name, (crc, size) in stored.files.items():
             try:
-                content = self._path(name, tile).read_bytes()
+                content = tile_path(self.folder, name, tile).read_bytes()
             except OSError:
                 return False
             if len(content) != size or zlib.crc32(content) != crc:
                 return False
         return True
+
+
+def _of_entry(entry: Mapping[str, Any]) -> tuple[PixelWindow, _StoredTile]:
+    files = {str(name): (int(crc), int(size)) for name, (crc, size) in entry.get("files", {}).items()}
+    counts = {int(code): int(pixels) for code, pixels in entry.get("counts", {}).items()}
+    return PixelWindow(*entry["window"]), _StoredTile(files, counts)
 
 
 def _clear(folder: Path) -> None:

@@ -5,7 +5,7 @@ import random
 import numpy as np
 import pytest
 
-from engine.commands.classify import MARGIN
+from engine.inference.classification_job import MARGIN
 from engine.inference.memory import LARGEST_CPU_WINDOW
 from engine.rasters.model_grid import ModelGrid
 from engine.rasters.plan import STRIDE, plan_axis, plan_tiles
