@@ -1,10 +1,10 @@
 """The pictures of the documentation, taken from a running QGIS and from reports: docs/images.
 
     make demo
-    .venv/bin/python -m scripts.docs_pictures [--demo demo]
+    .venv/bin/python -m scripts.docs_pictures [--demo demo] [--folder docs/images]
 
 It needs Xvfb, and Chromium for the reports. It takes a QGIS with a profile of its own, opens dialogs, presses Run, and
-writes pictures that are small enough to be kept with the sources.
+writes pictures that are small enough to be kept with the sources. `make test-matrix` takes the same ones in each QGIS.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "docs" / "images"
 INSIDE = ROOT / "scripts" / "docs_pictures_in_qgis.py"
 # With photographs in them; the others have few colours.
-PHOTOGRAPHS = {"map", "errors", "polygons", "training-report", "evaluation-report"}
+PHOTOGRAPHS = {"map", "errors", "polygons", "training-report", "evaluation-report", "report-in-qgis"}
 REPORT_SIZE = (1000, 900)
 COLOURS = 128
 QUALITY = 80
@@ -38,37 +38,43 @@ def main() -> int:
     """Take all pictures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--demo", type=Path, default=ROOT / "demo", help="folder that `make demo` made")
-    demo = parser.parse_args().demo.resolve()
+    parser.add_argument("--folder", type=Path, default=TARGET, help="elsewhere than there, more pictures are taken")
+    options = parser.parse_args()
+    demo, target = options.demo.resolve(), options.folder.resolve()
     if not (demo / "model.safetensors").is_file():
         print(f"Error: '{demo}' holds no demo: run 'make demo' first.", file=sys.stderr)
         return 1
-    TARGET.mkdir(exist_ok=True)
+    target.mkdir(parents=True, exist_ok=True)
     # its name stands in dialogs, and that of no person
     folder = Path(tempfile.gettempdir()) / "flair"
     folder.mkdir()
     try:
         (folder / "demo").symlink_to(demo, target_is_directory=True)
         (folder / "engine").symlink_to(sys.prefix, target_is_directory=True)
-        for path in [*from_qgis(folder / "demo", folder), *from_reports(folder / "demo", folder)]:
-            print(keep(path))
+        for path in [
+            *from_qgis(folder / "demo", folder, more=target != TARGET),
+            *from_reports(folder / "demo", folder),
+        ]:
+            print(keep(path, target))
     finally:
         shutil.rmtree(folder)
     return 0
 
 
-def from_qgis(demo: Path, folder: Path) -> list[Path]:
-    """Run QGIS on a display that nobody sees, and return its pictures."""
+def from_qgis(demo: Path, folder: Path, *, more: bool) -> list[Path]:
+    """Run QGIS on a display that nobody sees, and return its pictures; `more` than the documentation shows."""
     with Display() as display:
         seen, pictures = run_in_window(
             INSIDE, SimpleNamespace(cache=cache_folder()), display, folder, name="docs", seconds=400,
             image=str(demo / "scene" / "image.tif"), truth=str(demo / "scene" / "labels.tif"),
             polygons=str(demo / "scene" / "labels.gpkg"), model=str(demo / "model.safetensors"),
             patches=str(demo / "patches"), made=str(folder / "made"), python=str(folder / "engine" / "bin" / "python"),
-            chain=str(ROOT / "resources" / "models3"),
+            chain=str(ROOT / "resources" / "models3"), more=more,
             inside=str(ROOT / "tests" / "end_to_end" / "inside_qgis"),
         )  # fmt: skip
-    if not seen.get("classified", {}).get("successful"):
-        raise SystemExit(f"The classification failed: {seen}")
+    failed = [name for name in ("classified", "evaluated", "polygons") if not seen.get(name, {}).get("successful")]
+    if failed:
+        raise SystemExit(f"Failed: {', '.join(failed)}: {seen}")
     return sorted(pictures.glob("*.png"))
 
 
@@ -91,21 +97,21 @@ def from_reports(demo: Path, folder: Path) -> list[Path]:
     return drawn
 
 
-def keep(path: Path) -> str:
-    """Write a picture in its small form, and return its name and size."""
+def keep(path: Path, folder: Path) -> str:
+    """Write a picture in its small form into a folder, and return its name and size."""
     with Image.open(path) as picture:
         plain = picture.convert("RGB")
     if path.stem in PHOTOGRAPHS:
-        target = TARGET / f"{path.stem}.jpg"
+        target = folder / f"{path.stem}.jpg"
         quality = QUALITY
         plain.save(target, quality=quality, optimize=True, progressive=True)
         while target.stat().st_size > LARGEST:
             quality -= 5
             plain.save(target, quality=quality, optimize=True, progressive=True)
     else:
-        target = TARGET / f"{path.stem}.png"
+        target = folder / f"{path.stem}.png"
         plain.quantize(COLOURS, dither=Image.Dither.NONE).save(target, optimize=True)
-    return f"{target.relative_to(ROOT)}: {target.stat().st_size / 1000:.0f} kB, {plain.width} x {plain.height}"
+    return f"{target.name}: {target.stat().st_size / 1000:.0f} kB, {plain.width} x {plain.height}"
 
 
 class Display:

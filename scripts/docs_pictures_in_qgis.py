@@ -7,9 +7,14 @@ from pathlib import Path
 
 import processing
 from qgis.core import QgsProject
-from qgis.PyQt.QtCore import Qt
+from qgis.PyQt.QtCore import Qt, QUrl
 from qgis.PyQt.QtWidgets import QDockWidget, QGraphicsView, QLineEdit, QTreeView
 from qgis.utils import iface, plugins
+
+try:
+    from qgis.PyQt.QtWebKitWidgets import QWebView
+except ImportError:
+    QWebView = None
 
 sys.path.insert(0, json.loads(os.environ["FLAIR_WINDOW_RUN"])["inside"])
 
@@ -110,6 +115,30 @@ def evaluate(prediction, truth):
     map_picture("errors", layer.extent())
 
 
+def results():
+    """Show the viewer of results, and where this QGIS has a web view, the report in it."""
+    dock = plugins["processing"].resultsDock
+    dock.setVisible(True)
+    dock.setFloating(True)
+    dock.resize(560, 360)
+    dock.treeResults.setCurrentItem(dock.treeResults.topLevelItem(0))
+    pause(0.5)
+    picture(dock, "results")
+    dock.setVisible(False)
+    if QWebView is None:
+        return
+    view = QWebView()
+    loaded = []
+    view.loadFinished.connect(loaded.append)
+    view.resize(1000, 900)
+    view.load(QUrl.fromLocalFile(str(MADE / "evaluation" / "report.html")))
+    view.show()
+    wait_until(lambda: loaded)
+    pause(0.5)
+    picture(view, "report-in-qgis")
+    view.close()
+
+
 def polygons(landcover):
     """Make polygons of the map, and show some of them."""
     values = {"INPUT": landcover.id(), "MINIMUM_AREA": 25, "OUTPUT": str(MADE / "polygons.gpkg")}
@@ -163,6 +192,8 @@ def main():
     landcover = classify(image)
     truth = iface.addRasterLayer(RUN["truth"], "Truth")
     evaluate(landcover, truth)
+    if RUN["more"]:
+        results()
     QgsProject.instance().removeMapLayer(truth.id())
     polygons(landcover)
     show_only(image)

@@ -10,7 +10,7 @@ import pytest
 from affine import Affine
 
 from tests.end_to_end import rasters
-from tests.end_to_end.processes import ROOT
+from tests.end_to_end.processes import PATIENCE, ROOT
 
 # columns 100 to 500, rows 50 to 350
 PART = "853020,853100,6540930,6540990 [EPSG:2154]"
@@ -26,7 +26,7 @@ def chains(qgis, material, tmp_path_factory):
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=120 * PATIENCE,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return folder

@@ -13,7 +13,7 @@ from affine import Affine
 from PIL import Image
 
 from tests.end_to_end import rasters
-from tests.end_to_end.processes import ROOT
+from tests.end_to_end.processes import PATIENCE, ROOT
 from tests.end_to_end.qgis_runs import Qgis, program
 
 GRID = Affine(2, 0, 650000, 0, -2, 6860000)
@@ -56,7 +56,7 @@ def shown(bare_qgis, tmp_path):
         picture = tmp_path / "picture.png"
         done = subprocess.run(
             ["/usr/bin/python3", str(SCRIPTS / "show_polygons.py"), str(path), str(picture)],
-            env=bare_qgis.environment(), capture_output=True, text=True, check=False, timeout=120,
+            env=bare_qgis.environment(), capture_output=True, text=True, check=False, timeout=120 * PATIENCE,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
         return json.loads(done.stdout.splitlines()[-1]), np.asarray(Image.open(picture).convert("RGB"))
@@ -130,7 +130,7 @@ def test_carries_its_legend_and_is_drawn_like_the_raster(bare_qgis, drawn, shown
 def test_as_a_step_of_a_chain(bare_qgis, drawn, tmp_path):
     done = subprocess.run(
         ["/usr/bin/python3", str(SCRIPTS / "build_polygon_chain.py"), str(tmp_path), str(bare_qgis.folder / "plugins")],
-        env=bare_qgis.environment(), capture_output=True, text=True, check=False, timeout=120,
+        env=bare_qgis.environment(), capture_output=True, text=True, check=False, timeout=120 * PATIENCE,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     model, output = tmp_path / "polygons.model3", tmp_path / "classes.gpkg"

@@ -11,7 +11,7 @@ import pytest
 import rasterio
 
 from tests.end_to_end import rasters
-from tests.end_to_end.processes import MINUTES, ROOT, names_in
+from tests.end_to_end.processes import MINUTES, PATIENCE, ROOT, names_in
 from tests.end_to_end.products import deliver
 from tests.end_to_end.qgis_runs import program
 from tests.end_to_end.window_runs import run_in_window
@@ -164,7 +164,7 @@ def test_from_the_dialog_and_in_the_designer(material, products, display, tmp_pa
         map=str(tmp_path / "map.tif"),
     )
     assert seen["prepare"]["successful"], seen["log"]
-    assert seen["prepare"]["longest_gap"] < 1
+    assert seen["prepare"]["longest_gap"] < PATIENCE
     assert len(seen["layers"]) == 1
     assert seen["colours"] == [1, 2, 3, -1]
     assert [name.partition(": ")[2].partition(" ")[0] for name in seen["bands"]] == BANDS

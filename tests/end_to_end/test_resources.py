@@ -7,7 +7,7 @@ import time
 import psutil
 
 from tests.end_to_end import rasters
-from tests.end_to_end.processes import stored_tiles, wait_for
+from tests.end_to_end.processes import PATIENCE, stored_tiles, wait_for
 
 
 def peak_memory(run):
@@ -65,4 +65,4 @@ def test_second_run_starts_at_once_and_without_torch(material, tmp_path):
     assert "openvino" in imported
     assert not {"torch", "segmentation_models_pytorch", "timm"} & imported
     # 4 s are promised on a quiet machine; tests share theirs
-    assert seconds < 8
+    assert seconds < 8 * PATIENCE

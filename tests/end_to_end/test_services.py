@@ -10,7 +10,7 @@ import rasterio
 import rasterio.warp
 
 from tests.end_to_end import rasters
-from tests.end_to_end.processes import engine_command, engine_environment
+from tests.end_to_end.processes import PATIENCE, engine_command, engine_environment
 from tests.end_to_end.publishing import published
 
 # Whole pixels of the scene, 300 x 200 from column 200 and row 100 on, well inside: what lies across the edge of the
@@ -37,7 +37,12 @@ def roomy(material, tmp_path_factory):
 def engine(material, command, **options):
     line = engine_command(command, options)
     return subprocess.run(
-        line, env=engine_environment(material.cache), capture_output=True, text=True, check=False, timeout=120
+        line,
+        env=engine_environment(material.cache),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120 * PATIENCE,
     )
 
 

@@ -9,7 +9,7 @@ import json
 import os
 from pathlib import Path
 
-from tests.end_to_end.processes import ROOT, Running
+from tests.end_to_end.processes import PATIENCE, ROOT, Running
 from tests.end_to_end.qgis_runs import PLUGIN, Qgis, program
 
 SCRIPTS = ROOT / "tests" / "end_to_end" / "inside_qgis"
@@ -39,7 +39,7 @@ def run_in_window(script, material, display, folder, *, name, seconds=200, **set
         display: Name of the display.
         folder: Where profile and report go.
         name: Folder for the pictures.
-        seconds: How long it may take.
+        seconds: How long it may take, on a machine with nothing else to do.
         settings: What the script is told.
 
     Returns:
@@ -52,13 +52,19 @@ def run_in_window(script, material, display, folder, *, name, seconds=200, **set
     pictures = Path(os.environ.get("FLAIR_TEST_PICTURES", folder / "pictures")) / name
     pictures.mkdir(parents=True, exist_ok=True)
     report = folder / "report.json"
-    values = {"folder": str(SCRIPTS), "pictures": str(pictures), "report": str(report), **settings}
+    values = {
+        "folder": str(SCRIPTS),
+        "pictures": str(pictures),
+        "report": str(report),
+        "patience": PATIENCE,
+        **settings,
+    }
     environment = qgis.environment(
         DISPLAY=display, QT_QPA_PLATFORM="xcb", LIBGL_ALWAYS_SOFTWARE=1, FLAIR_WINDOW_RUN=json.dumps(values)
     )
     command = [program("qgis"), "--nologo", "--noversioncheck", "--code", str(SCRIPTS / script)]
     with Running(command, environment, folder) as running:
-        running.wait(seconds)
+        running.wait(seconds * PATIENCE)
         assert report.exists(), running.stdout + running.stderr
         seen = json.loads(report.read_text())
         assert "failure" not in seen, seen["failure"]

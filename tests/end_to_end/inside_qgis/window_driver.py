@@ -16,7 +16,7 @@ from qgis.utils import iface
 
 RUN = json.loads(os.environ["FLAIR_WINDOW_RUN"])
 TICK = 20  # milliseconds
-LONGEST = 150.0  # seconds
+LONGEST = 150.0  # seconds, on a machine with nothing else to do
 report = {}
 
 
@@ -50,6 +50,7 @@ def pause(seconds):
 
 
 def wait_until(condition, seconds=LONGEST):
+    seconds *= RUN["patience"]
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:
