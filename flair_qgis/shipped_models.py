@@ -10,6 +10,7 @@ from qgis.PyQt.QtGui import QIcon
 
 from .documentation import help_page
 from .i18n import tr
+from .i18n import tr as in_language  # of texts that stand in files
 from .paths import resources
 
 
@@ -25,6 +26,11 @@ class ShippedModel(QgsProcessingModelAlgorithm):
         self._path = path
         self.fromFile(str(path))
         self.setSourceFilePath(str(path))
+        for item in [*self.parameterDefinitions(), *self.outputDefinitions()]:
+            item.setDescription(in_language(item.description()))
+        for item in self.parameterDefinitions():
+            item.setHelp(in_language(item.help()))
+        self.setHelpContent({part: in_language(text) for part, text in self.helpContent().items()})
 
     def createInstance(self) -> ShippedModel:
         return ShippedModel(self._path)

@@ -3,7 +3,7 @@ import json
 import re
 
 from helpers import ROOT
-from qgis.core import QgsApplication
+from qgis.core import QgsApplication, QgsProcessingModelAlgorithm
 
 from flair_qgis import i18n
 
@@ -19,7 +19,20 @@ def texts():
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "tr":
                 assert isinstance(node.args[0], ast.Constant), f"{path.name}:{node.lineno}: tr() needs a plain text"
                 found.add(node.args[0].value)
-    return found
+    return found | texts_of_chains()
+
+
+def texts_of_chains():
+    """What a person reads of the models for the graphical modeler that come with the plugin."""
+    found = set()
+    for path in (ROOT / "resources" / "models3").iterdir():
+        model = QgsProcessingModelAlgorithm()
+        assert model.fromFile(str(path))
+        inputs = model.parameterDefinitions()
+        found.update(item.description() for item in [*inputs, *model.outputDefinitions()])
+        found.update(item.help() for item in inputs)
+        found.update(model.helpContent().values())
+    return found - {""}
 
 
 def french():
@@ -51,6 +64,18 @@ def test_language_of_qgis(monkeypatch):
     monkeypatch.setattr(i18n, "language", lambda: "de")
     assert i18n.tr("Land cover") == "Land cover"
     assert QgsApplication.processingRegistry().algorithmById("flair:classify").name() == "classify"
+
+
+def test_chains_speak_it_too(monkeypatch):
+    monkeypatch.setattr(i18n, "language", lambda: "fr")
+    chain = QgsApplication.processingRegistry().algorithmById("flair:trainonmyarea").create()
+    inputs = {item.name(): item for item in chain.parameterDefinitions()}
+    assert inputs["labels"].description() == "Polygones étiquetés"
+    assert inputs["labels"].help().startswith("Polygones avec la classe dans un de leurs champs.")
+    assert inputs["classify:land_cover"].description() == "Occupation du sol"
+    assert {item.description() for item in chain.outputDefinitions()} <= set(french().values())
+    assert "<h3>Polygones étiquetés</h3>" in chain.shortHelpString()
+    assert "Label" not in chain.shortHelpString()
 
 
 def test_tags_stay_a_list(monkeypatch):
