@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 import time
 
+from engine.errors import EngineError
+
 _POLL_SECONDS = 0.1
 
 
@@ -13,11 +15,13 @@ class Cancellation(threading.Event):
 
     Attributes:
         note: What the command leaves behind when it is ended before it can say so itself; empty for nothing.
+        failure: What went wrong in another process, where that is why this one has to stop.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.note = ""
+        self.failure: EngineError | None = None
 
 
 class Either(threading.Event):

@@ -19,10 +19,13 @@ from pydantic.fields import FieldInfo
 
 from engine import __version__
 from engine.errors import EngineError, RequestError
-from engine.events import ConsoleReporter, JsonReporter, Reporter, private_stdout
+from engine.events import ConsoleReporter, FurtherReporter, JsonReporter, Reporter, private_stdout
+from engine.launch import current_launch
 from engine.requests import COMMANDS, Request, parse_request
-from engine.runner import run, watch_stdin
+from engine.runner import run, watch_parent, watch_stdin
 
+# Commands that torchrun and SLURM may start several times, for one training.
+TOGETHER = {"train", "flair"}
 MAX_REQUEST_BYTES = 10_000_000
 PATH_LISTS = {
     "input",
@@ -52,17 +55,20 @@ def main(arguments: Sequence[str]) -> int:
         if isinstance(stream, io.TextIOWrapper):
             # A file's name may hold what the console cannot show; that must not end the run.
             stream.reconfigure(errors="backslashreplace")
-    reporter = ConsoleReporter()
+    reporter: Reporter = ConsoleReporter()
     if not arguments:
         _parser().print_help(sys.stderr)
         return RequestError("").exit_code
     try:
         command, values = _parse(arguments)
         request = parse_request(command, values)
+        launch = current_launch() if command in TOGETHER else None
     except EngineError as error:
         reporter.error(error.kind, error.message, error.hint)
         return error.exit_code
-    return run(command, request, reporter)
+    if launch is None or launch.processes == 1:
+        return run(command, request, reporter)
+    return run(command, request, FurtherReporter(launch.name) if launch.rank else reporter, ended=watch_parent())
 
 
 def _serve_request() -> int:

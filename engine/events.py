@@ -153,7 +153,7 @@ class ConsoleReporter:
 
 
 class SilentReporter:
-    """Drops everything: for a question asked twice, and for all processes of a run but the first."""
+    """Drops everything: for a question asked twice."""
 
     def progress(self, fraction: float, text: str = "", eta: float | None = None) -> None:
         """Drop it."""
@@ -169,6 +169,22 @@ class SilentReporter:
 
     def error(self, kind: str, message: str, hint: str = "") -> None:
         """Drop it."""
+
+
+class FurtherReporter(SilentReporter):
+    """Says on stderr what went wrong in a process of a run other than the first, which says all else.
+
+    Args:
+        name: What this process is called.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def error(self, kind: str, message: str, hint: str = "") -> None:
+        """See `Reporter`; without words where the first process has them."""
+        if message and kind != "cancelled":
+            print(f"{self._name}: {message} {hint}".rstrip(), file=sys.stderr, flush=True)
 
 
 def timed_progress(reporter: Reporter) -> Callable[[float, str], None]:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import signal
 import sys
 import threading
+import time
 import traceback
 from types import FrameType
 from typing import Any
+
+import psutil
 
 from engine.cancellation import Cancellation
 from engine.errors import FAULTS_FOUND, Cancelled, EngineError, FaultyResult
@@ -19,6 +23,7 @@ from engine.requests import Request
 # A window on the CPU can take longer than a person waits; finished tiles are safe on disk by then.
 GRACE_SECONDS = 1.0
 POLL_SECONDS = 0.1
+PARENT_SECONDS = 0.5
 
 
 def run(command: str, request: Request, reporter: Reporter, ended: threading.Event | None = None) -> int:
@@ -54,6 +59,8 @@ def run(command: str, request: Request, reporter: Reporter, ended: threading.Eve
             thread.join(GRACE_SECONDS)
             break
     result = outcome[0] if outcome else Cancelled(cancelled.note or Cancelled().message)
+    if cancelled.failure is not None and not isinstance(result, dict):
+        result = cancelled.failure
     if isinstance(result, dict):
         reporter.result(result)
         return FAULTS_FOUND if isinstance(result, FaultyResult) else 0
@@ -81,6 +88,22 @@ def watch_stdin() -> threading.Event:
     return ended
 
 
+def watch_parent() -> threading.Event:
+    """Return an event that is set when the process that started us dies; what torchrun starts would go on else."""
+    ended = threading.Event()
+    parent = psutil.Process().parent()
+
+    def watch() -> None:
+        with contextlib.suppress(psutil.Error):
+            while parent and parent.is_running() and parent.status() != psutil.STATUS_ZOMBIE:
+                time.sleep(PARENT_SECONDS)
+        ended.set()
+
+    if parent is not None:
+        threading.Thread(target=watch, name="parent", daemon=True).start()
+    return ended
+
+
 def _cancel_on_signals(cancelled: threading.Event) -> None:
     def stop(number: int, frame: FrameType | None) -> None:
         del number, frame
@@ -89,7 +112,8 @@ def _cancel_on_signals(cancelled: threading.Event) -> None:
             os._exit(Cancelled().exit_code)
         cancelled.set()
 
-    for name in ("SIGINT", "SIGTERM", "SIGBREAK", "SIGHUP"):
+    # SLURM can be asked to send SIGUSR1 some time before it ends a job.
+    for name in ("SIGINT", "SIGTERM", "SIGBREAK", "SIGHUP", "SIGUSR1"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), stop)
 

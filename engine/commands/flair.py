@@ -20,11 +20,11 @@ from engine.ign.model_import import import_model
 from engine.ign.patch_lists import check_names, check_present, listed_pairs, write_dataset
 from engine.ign.patch_predictions import count_predictions, predict_patch, prediction_path, write_metrics
 from engine.inference.device import choose_device
+from engine.launch import is_first_process
 from engine.models.manifest import ELEVATION_ENCODING, Manifest
 from engine.models.resolve import ResolvedModel, resolve_model
 from engine.rasters.disk import output_error
 from engine.requests import FlairRequest, TrainRequest
-from engine.training.distributed import is_first_process
 from engine.yaml_file import YamlFile, read_yaml
 
 

@@ -2,33 +2,95 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import torch
 import torch.distributed as dist
+from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from torch import nn
+from torch._C._distributed_c10d import Store
+
+from engine.launch import Launch
+
+# What the libraries that connect processes say when one of them is gone.
+_BROKEN = ("gloo", "nccl", "connection closed by peer", "connection reset by peer", "broken pipe")
 
 
-def process_rank(devices: int = 1) -> int:
-    """Return the number of this process among all of a run, 0 for the first or only one; known before they meet.
-
-    torchrun's own number comes first: within SLURM, that of the task is the machine's.
+def join(launch: Launch, store: Store, device: str) -> None:
+    """Connect this process to the others that train.
 
     Args:
-        devices: Processes of each machine, where Lightning starts them; any will do to tell the first one.
+        launch: Which of them this is.
+        store: Where they tell each other their addresses.
+        device: `cpu`, `mps` or `cuda`.
     """
-    environment = os.environ
-    if "RANK" in environment:
-        return int(environment["RANK"])
-    if int(environment.get("SLURM_NTASKS", "1")) > 1 and "SLURM_PROCID" in environment:
-        return int(environment["SLURM_PROCID"])
-    return int(environment.get("NODE_RANK", "0")) * devices + int(environment.get("LOCAL_RANK", "0"))
+    if device.startswith("cuda"):
+        torch.cuda.set_device(launch.local_rank)
+    dist.init_process_group(
+        "nccl" if device.startswith("cuda") else "gloo", store=store, rank=launch.rank, world_size=launch.processes
+    )
 
 
-def is_first_process() -> bool:
-    """Return whether this is the first or only process of a run; known before the processes meet."""
-    return process_rank() == 0
+def connection_broke(error: BaseException) -> bool:
+    """Return whether an error says that another process is gone."""
+    if isinstance(error, dist.DistError):
+        return True
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and any(word in text for word in _BROKEN)
+
+
+class Started(ClusterEnvironment):
+    """Tells Lightning how this process was started, so that it does not guess from the environment.
+
+    Args:
+        launch: How.
+    """
+
+    def __init__(self, launch: Launch) -> None:
+        super().__init__()
+        self._launch = launch
+
+    @property
+    def creates_processes_externally(self) -> bool:
+        """All of them run by now."""
+        return True
+
+    @property
+    def main_address(self) -> str:
+        """Host of the first process."""
+        return self._launch.address
+
+    @property
+    def main_port(self) -> int:
+        """Port of the first process."""
+        return self._launch.port
+
+    @staticmethod
+    def detect() -> bool:
+        """Never by itself."""
+        return False
+
+    def world_size(self) -> int:
+        """Return the number of all processes."""
+        return self._launch.processes
+
+    def set_world_size(self, size: int) -> None:
+        """Leave it as it is."""
+
+    def global_rank(self) -> int:
+        """Return the number of this process among all."""
+        return self._launch.rank
+
+    def set_global_rank(self, rank: int) -> None:
+        """Leave it as it is."""
+
+    def local_rank(self) -> int:
+        """Return its number on its machine."""
+        return self._launch.local_rank
+
+    def node_rank(self) -> int:
+        """Return the number of its machine."""
+        return self._launch.node
 
 
 def world_size() -> int:

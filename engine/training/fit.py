@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import warnings
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,9 +17,10 @@ from torch import nn
 from engine.cancellation import Cancellation
 from engine.errors import OutOfMemoryError, RequestError
 from engine.events import Reporter
+from engine.launch import Launch
 from engine.recipe import Recipe
 from engine.training.checkpoint_io import WholeCheckpoints
-from engine.training.distributed import process_rank, synchronise_on_cpu
+from engine.training.distributed import Started, synchronise_on_cpu
 from engine.training.keeper import Keeper
 from engine.training.loaders import Share, default_workers, judging_loader, training_loader
 from engine.training.losses import SegmentationLoss, class_weights
@@ -39,35 +39,33 @@ class Hardware:
 
     Args:
         device: `cpu`, `mps`, `cuda` or `cuda:N`.
-        devices: Processes of each machine, one a device.
-        nodes: Machines.
-        rank: Number of this process among all, from 0.
+        launch: This process among all that train together.
         workers: Processes that read patches, for each of these.
     """
 
     device: str
-    devices: int
-    nodes: int
-    rank: int
+    launch: Launch
     workers: int
 
     @property
     def processes(self) -> int:
         """Processes that train together."""
-        return self.devices * self.nodes
+        return self.launch.processes
 
     @staticmethod
-    def of(device: str, devices: int, nodes: int, workers: int | None) -> Hardware:
-        """Return what is asked for, or what torchrun or SLURM has started."""
-        environment = os.environ
-        if "TORCHELASTIC_RUN_ID" in environment:
-            devices = int(environment["LOCAL_WORLD_SIZE"])
-            nodes = int(environment["WORLD_SIZE"]) // devices
-        elif int(environment.get("SLURM_NTASKS", "1")) > 1 and "SLURM_PROCID" in environment:
-            nodes = int(environment.get("SLURM_NNODES", "1"))
-            devices = int(environment["SLURM_NTASKS"]) // nodes
-        count = default_workers(device, devices) if workers is None else workers
-        return Hardware(device, devices, nodes, process_rank(devices), count)
+    def of(device: str, launch: Launch, workers: int | None) -> Hardware:
+        """Return what a training runs on.
+
+        Raises:
+            RequestError: There are fewer GPUs on this machine than processes.
+        """
+        local = launch.local_processes
+        if local > 1 and device.startswith("cuda") and torch.cuda.device_count() < local:
+            raise RequestError(
+                f"{local} processes were started on this machine, but {torch.cuda.device_count()} GPU(s) can be seen.",
+                "Start one process a GPU; under SLURM, ask for them with --gpus-per-node, not with --gpus-per-task.",
+            )
+        return Hardware(device, launch, default_workers(device, local) if workers is None else workers)
 
 
 def fit(
@@ -105,14 +103,7 @@ def fit(
         Cancelled: `cancelled` was set.
     """
     recipe = job.recipe
-    parts = recipe.accumulate * hardware.processes
-    if recipe.batch_size % parts:
-        raise RequestError(
-            f"A batch of {recipe.batch_size} patches cannot be dealt out evenly to {hardware.processes} processes in "
-            f"{recipe.accumulate} parts.",
-            f"Choose a --batch-size that is a multiple of {parts}.",
-        )
-    share = Share(hardware.rank, hardware.processes, recipe.batch_size // parts, recipe.accumulate)
+    share = Share.of(recipe, hardware.launch.rank, hardware.processes)
     start = {name: tensor.clone() for name, tensor in network.state_dict().items()} if share.micro > 1 else None
     while True:
         try:
@@ -126,6 +117,12 @@ def fit(
                 ) from error
             if not out_of_memory(error):
                 raise
+            if hardware.processes > 1:
+                # The others may have had enough, and wait for this one.
+                raise OutOfMemoryError(
+                    f"{share.micro} patches at a time do not fit into the memory of {hardware.launch.name}.",
+                    f"Use --accumulate {recipe.accumulate * 2}: the same batch in smaller parts.",
+                ) from error
             if share.micro == 1 or start is None:
                 raise OutOfMemoryError(
                     f"Not even one piece of {job.piece} x {job.piece} pixels at a time fits into memory.",
@@ -188,7 +185,7 @@ def _fit_once(
         gradient_clip_val=recipe.clip or None,
         callbacks=callbacks,
         logger=TensorBoardLogger(str(folder.logs), name="", version="tensorboard"),
-        plugins=[WholeCheckpoints()],
+        plugins=[WholeCheckpoints(), Started(hardware.launch)],
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -218,11 +215,12 @@ def _fit_once(
 
 def _trainer_options(recipe: Recipe, hardware: Hardware) -> dict[str, Any]:
     kind, _, number = hardware.device.partition(":")
-    single = [int(number)] if number and hardware.devices == 1 else hardware.devices
+    devices = hardware.launch.local_processes
+    single = [int(number)] if number and devices == 1 else devices
     options: dict[str, Any] = {
         "accelerator": {"cuda": "gpu"}.get(kind, kind),
         "devices": single,
-        "num_nodes": hardware.nodes,
+        "num_nodes": hardware.launch.nodes,
         "precision": trainer_precision(recipe.precision, kind),
     }
     if hardware.processes > 1:

@@ -14,6 +14,8 @@ from torch.utils.data import DataLoader, Sampler
 from engine.data.jitter import Jitter
 from engine.data.pieces import PatchCache, PatchReader, TrainingPieces, WholePatches
 from engine.data.sampling import SamplingPlan, balanced_weights
+from engine.errors import RequestError
+from engine.recipe import Recipe
 from engine.training.preparation import TrainingJob
 
 # Of the memory that is free, what patches that were read may take.
@@ -37,6 +39,22 @@ class Share:
     processes: int
     micro: int
     accumulate: int
+
+    @staticmethod
+    def of(recipe: Recipe, rank: int, processes: int) -> Share:
+        """Return the part of a recipe's batch that one of the processes gets.
+
+        Raises:
+            RequestError: The batch cannot be dealt out evenly.
+        """
+        parts = recipe.accumulate * processes
+        if recipe.batch_size % parts:
+            raise RequestError(
+                f"A batch of {recipe.batch_size} patches cannot be dealt out evenly to {processes} processes in "
+                f"{recipe.accumulate} parts.",
+                f"Choose a --batch-size that is a multiple of {parts}.",
+            )
+        return Share(rank, processes, recipe.batch_size // parts, recipe.accumulate)
 
     @property
     def step(self) -> int:

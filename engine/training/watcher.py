@@ -12,12 +12,15 @@ import torch
 
 from engine.errors import Cancelled
 from engine.events import Reporter
+from engine.training.distributed import sum_over_processes, world_size
 from engine.training.keeper import Keeper
 
 # A batch without gradients takes about so much of one with.
 _JUDGING = 0.35
 # On a GPU, asking for the loss makes the CPU wait; so often a second does not matter.
 _ASKED_EVERY = 0.25
+# So many batches, where several processes ask each other.
+_ASKED_TOGETHER = 16
 
 
 # Words of CUDA and Metal, of torch on Linux, on Windows, and of CUDA's libraries.
@@ -76,10 +79,9 @@ class Watcher(pl.Callback):
         del batch
         loss = outputs["loss"].detach()
         self._keeper.add_loss(loss)
-        now = time.monotonic()
-        if module.device.type == "cpu" or now - self._asked > _ASKED_EVERY or number + 1 == self._batches(trainer):
-            self._asked = now
-            self._loss = float(loss)
+        if self._asks(module, number, number + 1 == self._batches(trainer)):
+            self._asked = time.monotonic()
+            self._loss = float(sum_over_processes(loss)) / world_size()
             if not math.isfinite(self._loss):
                 raise Diverged(trainer.current_epoch + 1, number + 1)
         text = f"batch {number + 1} of {self._batches(trainer)}, loss {self._loss:.3f}"
@@ -93,6 +95,14 @@ class Watcher(pl.Callback):
         self._stop_when_asked()
         text = f"validation, batch {number + 1} of {self._judged(trainer)}"
         self._report(trainer, self._done(trainer, self._batches(trainer), number), text)
+
+    def _asks(self, module: pl.LightningModule, number: int, last: bool) -> bool:
+        if last or module.device.type == "cpu":
+            return True
+        if world_size() > 1:
+            # All have to ask at once: where one lost its way, the others would wait for it.
+            return number % _ASKED_TOGETHER == 0
+        return time.monotonic() - self._asked > _ASKED_EVERY
 
     def _stop_when_asked(self) -> None:
         if self._cancelled.is_set():

@@ -57,6 +57,7 @@ SHARED = {
     "cancellation",
     "errors",
     "events",
+    "launch",
     "nomenclature",
     "part_reporter",
     "recipe",

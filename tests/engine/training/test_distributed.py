@@ -6,7 +6,7 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from engine.training.distributed import CpuSyncBatchNorm, is_first_process, sum_over_processes, synchronise_on_cpu
+from engine.training.distributed import CpuSyncBatchNorm, sum_over_processes, synchronise_on_cpu
 from engine.training.losses import SegmentationLoss
 
 LOSSES = (
@@ -95,27 +95,3 @@ def test_one_process_alone_is_as_without():
     assert all(torch.equal(found[name], expected[name]) for name in expected)
     assert set(synchronised.state_dict()) == set(plain.state_dict())
     assert torch.equal(synchronised.eval()(images), plain.eval()(images))
-
-
-@pytest.mark.parametrize(
-    ("environment", "first"),
-    [
-        ({}, True),
-        ({"RANK": "0"}, True),
-        ({"RANK": "1", "LOCAL_RANK": "0"}, False),
-        ({"LOCAL_RANK": "1"}, False),
-        ({"LOCAL_RANK": "0", "NODE_RANK": "1"}, False),
-        ({"SLURM_NTASKS": "2", "SLURM_PROCID": "1"}, False),
-        ({"SLURM_NTASKS": "2", "SLURM_PROCID": "0"}, True),
-        # torchrun within SLURM: one task a machine, several processes in it.
-        ({"SLURM_NTASKS": "2", "SLURM_PROCID": "0", "RANK": "1", "LOCAL_RANK": "1"}, False),
-        # An interactive job of one task is a run of its own.
-        ({"SLURM_NTASKS": "1", "SLURM_PROCID": "3"}, True),
-    ],
-)
-def test_the_first_process_is_known_before_they_meet(monkeypatch, environment, first):
-    for name in ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_NTASKS", "SLURM_PROCID"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    assert is_first_process() is first

@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 
 from engine.cancellation import Cancellation
 from engine.errors import Cancelled, OutOfMemoryError, RequestError
+from engine.launch import Launch
 from engine.models.freeze import freeze
 from engine.models.model_file import read_manifest
 from engine.training import fit as fit_room
@@ -20,7 +21,7 @@ from tests.engine.conftest import Recorder
 from tests.engine.labelled_patches import job_of, write_dataset
 from tests.engine.training.small_network import SmallNetwork, state
 
-ALONE = Hardware("cpu", 1, 1, 0, 0)
+ALONE = Hardware("cpu", Launch(), 0)
 
 
 @pytest.fixture(scope="module")
@@ -302,33 +303,12 @@ def test_the_running_mean_is_what_is_judged_and_kept(run, monkeypatch):
     assert same(learning, state(without.network))
 
 
-@pytest.mark.parametrize(
-    ("environment", "devices", "nodes", "expected"),
-    [
-        ({}, 2, 1, (2, 1, 0)),
-        ({"LOCAL_RANK": "1"}, 2, 1, (2, 1, 1)),
-        ({"TORCHELASTIC_RUN_ID": "x", "LOCAL_WORLD_SIZE": "4", "WORLD_SIZE": "8", "RANK": "6"}, 1, 1, (4, 2, 6)),
-        ({"SLURM_NTASKS": "6", "SLURM_PROCID": "4", "SLURM_NNODES": "2"}, 1, 1, (3, 2, 4)),
-    ],
-)  # fmt: skip
-def test_processes_are_those_that_were_started(monkeypatch, environment, devices, nodes, expected):
-    for name in (
-        "RANK",
-        "LOCAL_RANK",
-        "NODE_RANK",
-        "SLURM_NTASKS",
-        "SLURM_PROCID",
-        "SLURM_NNODES",
-        "TORCHELASTIC_RUN_ID",
-    ):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    hardware = Hardware.of("cpu", devices, nodes, None)
-    assert (hardware.devices, hardware.nodes, hardware.rank) == expected
-    assert hardware.processes == expected[0] * expected[1]
-    assert hardware.workers == 0
-    assert Hardware.of("cpu", 1, 1, 3).workers == 3
+def test_each_process_needs_a_gpu(monkeypatch):
+    assert Hardware.of("cpu", Launch(processes=4, local_processes=4), None).workers == 0
+    assert Hardware.of("cpu", Launch(), 3).workers == 3
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(RequestError, match="2 processes were started on this machine, but 1 GPU"):
+        Hardware.of("cuda", Launch(processes=2, local_processes=2), None)
 
 
 def test_precision_by_device(monkeypatch):
