@@ -116,8 +116,9 @@ def prepare(
         ground_sampling_distance=request.ground_sampling_distance,
         nodata=request.nodata,
         reporter=reporter,
+        cancelled=cancelled,
     )
-    _check_outputs_are_no_inputs(request)
+    _check_outputs_are_no_inputs(request, source)
     if request.extent:
         area = area_from_extent(request.extent, source)
     elif request.area:
@@ -159,11 +160,13 @@ def _output_paths(request: ClassifyRequest) -> list[Path]:
     return [Path(item) for item in (request.output, request.confidence, request.probabilities) if item]
 
 
-def _check_outputs_are_no_inputs(request: ClassifyRequest) -> None:
+def _check_outputs_are_no_inputs(request: ClassifyRequest, source: RasterSource) -> None:
     outputs = [path.resolve() for path in _output_paths(request)]
     if len(set(outputs)) != len(outputs):
         raise InputError("Two outputs have the same name.", "Give each its own.")
-    clash = {Path(item).resolve() for item in request.input} & set(outputs)
+    # Resolving thousands of paths takes a while, and only files of one name can be the same.
+    named = [path for path in (Path(file.path) for file in source.files) if path.name in {out.name for out in outputs}]
+    clash = {path.resolve() for path in named} & set(outputs)
     if clash:
         raise InputError(f"'{next(iter(clash))}' is both input and output.", "Give the output another name.")
 

@@ -19,6 +19,7 @@ from engine.rasters.windows import PixelWindow
 # XML of a VRT: GDAL has parsed the same text before us, and expat itself limits the growth of entities.
 # Looking all blocks up takes about a microsecond each.
 _MOST_BLOCKS = 4_000_000
+_FEW_BLOCKS = 10_000
 
 
 class Coverage(Protocol):
@@ -120,11 +121,30 @@ def coverage_of(file: RasterFile, bands: Sequence[int]) -> Coverage | None:
         file: The raster.
         bands: Numbers of the bands that count.
     """
+    if file.complete:
+        return None
     if file.driver == "VRT":
         return _vrt_coverage(file, set(bands))
     if file.driver == "GTiff" and not file.path.startswith("/vsi") and Path(file.path).is_file():
         return _sparse_coverage(file, bands)
     return None
+
+
+def is_complete(file: RasterFile, dataset: DatasetReader) -> bool:
+    """Return whether an open file is a small TIFF that lacks no block in any band, so that it need not be asked again.
+
+    Args:
+        file: What it says of itself.
+        dataset: The same, open.
+    """
+    if file.driver != "GTiff" or file.path.startswith("/vsi"):
+        return False
+    rows, columns = -(-file.height // file.block_shape[0]), -(-file.width // file.block_shape[1])
+    separate = dataset.tags(ns="IMAGE_STRUCTURE").get("INTERLEAVE") == "BAND"
+    bands = range(1, len(file.dtypes) + 1 if separate else 2)
+    if rows * columns * len(bands) > _FEW_BLOCKS:
+        return False
+    return all(_present(dataset, band, rows, columns).all() for band in bands)
 
 
 def _sparse_coverage(file: RasterFile, bands: Sequence[int]) -> BlockCoverage | None:

@@ -21,7 +21,7 @@ _ROUNDING = 1e-6
 _RESOLUTION_RATIO = 2.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Placement:
     """Where a file lies in a mosaic.
 
@@ -137,7 +137,8 @@ def _nearest(start: int, count: int, edge: float, ratio: float, size: int) -> np
 
 def _check(first: RasterFile, file: RasterFile) -> None:
     both = f"{first.name} and {file.name}"
-    if file.crs != first.crs:
+    # Comparing CRSs takes longer than all else here, and files of one kind share theirs.
+    if file.crs is not first.crs and file.crs != first.crs:
         raise InputError(f"{both} have different CRSs.", "Reproject them to one CRS first, with gdalwarp for example.")
     if len(file.data_bands) != len(first.data_bands):
         raise InputError(

@@ -45,7 +45,7 @@ def on_earth(crs: CRS | None) -> bool:
     return crs is not None and bool(crs.is_geographic or crs.is_projected)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class RasterFile:
     """What a raster file says of itself.
 
@@ -64,6 +64,7 @@ class RasterFile:
         mask_band: Whether a mask band says which pixels are valid.
         ground_control_points: Whether it is georeferenced by control points alone.
         parts: Paths of all files that it is made of, as far as they are on disk.
+        complete: Whether it is known that no block is missing; False says nothing.
     """
 
     path: str
@@ -80,6 +81,7 @@ class RasterFile:
     mask_band: bool
     ground_control_points: bool
     parts: tuple[str, ...]
+    complete: bool = False
 
     @property
     def name(self) -> str:
@@ -129,33 +131,42 @@ def describe(path: str) -> RasterFile:
         InputError: It can't be opened, has no bands, or holds complex numbers.
     """
     with open_dataset(path) as dataset:
-        if dataset.count == 0:
-            parts = ", ".join(dataset.subdatasets[:4])
-            hint = f"Name one of the rasters it holds, such as {parts}." if parts else "Choose another image."
-            raise InputError(f"'{path}' has no bands.", hint)
-        complex_types = sorted({kind for kind in dataset.dtypes if kind.startswith("complex")})
-        if complex_types:
-            raise InputError(
-                f"'{path}' holds complex numbers ({complex_types[0]}), which are not imagery.",
-                "Choose an image of whole or real numbers.",
-            )
-        flags = [set(item) for item in dataset.mask_flag_enums]
-        return RasterFile(
-            path=path,
-            driver=dataset.driver,
-            width=dataset.width,
-            height=dataset.height,
-            dtypes=tuple(str(np.dtype(kind)) for kind in dataset.dtypes),
-            crs=dataset.crs or None,
-            transform=dataset.transform,
-            block_shape=(int(dataset.block_shapes[0][0]), int(dataset.block_shapes[0][1])),
-            descriptions=tuple(text or "" for text in dataset.descriptions),
-            interpretations=tuple(str(kind.name) for kind in dataset.colorinterp),
-            nodata=tuple(None if value is None else float(value) for value in dataset.nodatavals),
-            mask_band=any(MaskFlags.per_dataset in item and MaskFlags.alpha not in item for item in flags),
-            ground_control_points=bool(dataset.gcps[0]),
-            parts=() if path.startswith("/vsi") else tuple(dataset.files),
+        return description_of(path, dataset)
+
+
+def description_of(path: str, dataset: DatasetReader) -> RasterFile:
+    """Return what an open raster says of itself.
+
+    Raises:
+        InputError: It has no bands, or holds complex numbers.
+    """
+    if dataset.count == 0:
+        parts = ", ".join(dataset.subdatasets[:4])
+        hint = f"Name one of the rasters it holds, such as {parts}." if parts else "Choose another image."
+        raise InputError(f"'{path}' has no bands.", hint)
+    complex_types = sorted({kind for kind in dataset.dtypes if kind.startswith("complex")})
+    if complex_types:
+        raise InputError(
+            f"'{path}' holds complex numbers ({complex_types[0]}), which are not imagery.",
+            "Choose an image of whole or real numbers.",
         )
+    flags = [set(item) for item in dataset.mask_flag_enums]
+    return RasterFile(
+        path=path,
+        driver=dataset.driver,
+        width=dataset.width,
+        height=dataset.height,
+        dtypes=tuple(str(np.dtype(kind)) for kind in dataset.dtypes),
+        crs=dataset.crs or None,
+        transform=dataset.transform,
+        block_shape=(int(dataset.block_shapes[0][0]), int(dataset.block_shapes[0][1])),
+        descriptions=tuple(text or "" for text in dataset.descriptions),
+        interpretations=tuple(str(kind.name) for kind in dataset.colorinterp),
+        nodata=tuple(None if value is None else float(value) for value in dataset.nodatavals),
+        mask_band=any(MaskFlags.per_dataset in item and MaskFlags.alpha not in item for item in flags),
+        ground_control_points=bool(dataset.gcps[0]),
+        parts=() if path.startswith("/vsi") else tuple(dataset.files),
+    )
 
 
 def _is_subdataset(path: str) -> bool:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any
 
 import numpy as np
@@ -19,11 +22,15 @@ from engine.events import Reporter, SilentReporter
 from engine.rasters.bands import resolve_bands
 from engine.rasters.coverage import Coverage, RectangleCoverage, coverage_of
 from engine.rasters.ground_sampling import ground_sampling_distance as measure_ground_sampling_distance
+from engine.rasters.headers import describe_all
+from engine.rasters.input_files import listed_files
 from engine.rasters.mosaic import Mosaic, differ_in_size, lay_out
 from engine.rasters.raster_file import RasterFile, describe, on_earth
 from engine.rasters.reader import FileReader, RasterReader
 from engine.rasters.validity import ValidityRule, can_hold
 from engine.rasters.windows import PixelWindow
+
+_FILES_NAMED = 50
 
 
 @dataclass(frozen=True)
@@ -73,25 +80,30 @@ class RasterSource:
         ground_sampling_distance: float | None = None,
         nodata: float | None = None,
         reporter: Reporter,
+        cancelled: threading.Event | None = None,
     ) -> RasterSource:
         """Examine the files and return the source.
 
         Args:
-            inputs: Paths as GDAL takes them; several become a mosaic, later ones on top.
+            inputs: Paths as GDAL takes them, or folders, lists and indexes of them (see `listed_files`); several
+                become a mosaic, later ones on top.
             band_names: Names of the bands to read, in the model's order.
             bands: Band numbers by name; None lets the file tell.
             crs: CRS of files that carry none.
             ground_sampling_distance: Metres per pixel, where the files do not tell or are wrong.
             nodata: Value that means no data, in place of the files' own.
-            reporter: Receives what was found.
+            reporter: Receives what was found, and the progress of reading many headers.
+            cancelled: Set to stop.
 
         Raises:
+            Cancelled: `cancelled` was set.
             InputError: A file cannot be used.
             RequestError: No file was named, or `crs` is no CRS.
         """
         if not inputs:
             raise RequestError("No image was named.", "Name at least one with --input.")
-        files = tuple(_with_crs(describe(str(path)), crs, reporter) for path in inputs)
+        described = describe_all(listed_files(inputs), reporter, cancelled)
+        files = tuple(_with_crs(file, crs, reporter) for file in described)
         mosaic = None
         numbers = resolve_bands(band_names, files[0], bands, reporter)
         if len(files) > 1:
@@ -107,6 +119,7 @@ class RasterSource:
         gsd = _ground_sampling(first, transform, width, height, ground_sampling_distance, reporter)
         if nodata is not None and not any(can_hold(np.dtype(first.dtypes[n - 1]), nodata) for n in numbers):
             reporter.warning(f"The nodata value {nodata:g} cannot occur in {first.dtypes[0]} and has no effect.")
+        rules: dict[ValidityRule, ValidityRule] = {}
         coverages = tuple(coverage_of(file, numbers) for file in files)
         source = cls(
             width=width,
@@ -118,7 +131,8 @@ class RasterSource:
             band_numbers=numbers,
             gsd=gsd,
             files=files,
-            rules=tuple(ValidityRule.of(file, numbers, nodata) for file in files),
+            # Files of one kind share theirs.
+            rules=tuple(rules.setdefault(rule, rule) for rule in (ValidityRule.of(f, numbers, nodata) for f in files)),
             coverages=coverages,
             mosaic=mosaic,
             nodata=nodata,
@@ -208,7 +222,9 @@ class RasterSource:
         for path in sorted(_all_parts(self.files)):
             parts.update(repr((path, *stamp(path))).encode())
         return {
-            "inputs": [[file.path, *stamp(file.path)] for file in self.files],
+            # Thousands are told apart by `parts` alone, so that what is stored and shown of a run stays small.
+            "inputs": [[file.path, *stamp(file.path)] for file in self.files[:_FILES_NAMED]],
+            "files": len(self.files),
             "parts": parts.hexdigest(),
             "width": self.width,
             "height": self.height,
@@ -300,19 +316,28 @@ def _crs_name(crs: CRS | None) -> str:
 def _all_parts(files: Sequence[RasterFile]) -> set[str]:
     """Return the paths of all files read, through VRTs that refer to VRTs."""
     found: set[str] = set()
-    waiting = [path for file in files for path in (file.path, *file.parts)]
+    own = {_absolute(file.path) for file in files}
+    waiting = [_absolute(path) for file in files for path in (file.path, *file.parts)]
     while waiting:
         path = waiting.pop()
         if path in found:
             continue
         found.add(path)
-        if path.lower().endswith(".vrt") and path not in {file.path for file in files} and Path(path).is_file():
-            waiting.extend(describe(path).parts)
+        if path.lower().endswith(".vrt") and path not in own and Path(path).is_file():
+            waiting.extend(_absolute(part) for part in describe(path).parts)
     return found
+
+
+def _absolute(path: str) -> str:
+    return str(Path(path).absolute()) if Path(path).exists() else path
 
 
 def stamp(path: str) -> tuple[int | None, int | None]:
     """Return size in bytes and modification time in ns of a file, or of the archive that holds it."""
+    with contextlib.suppress(OSError):
+        status = Path(path).stat()
+        if S_ISREG(status.st_mode):
+            return status.st_size, status.st_mtime_ns
     place = Path(path)
     if path.startswith("/vsi"):
         _, _, inner = path[1:].partition("/")

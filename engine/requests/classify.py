@@ -15,7 +15,8 @@ class ClassifyRequest(Request):
     model: str = Field(description="Model file (.safetensors, .pth, .ckpt) or the name of a model in the catalogue.")
     weights: str | None = Field(None, description="Checkpoint on disk for a model of the catalogue.")
     input: Paths = Field(
-        description="Image file, or service such as ign:ortho or wms:https://host/a?layers=B; several make one mosaic."
+        description="Image file, folder of images, list of paths (@list.txt), index of tiles (.gpkg), or service such "
+        "as ign:ortho or wms:https://host/a?layers=B; several make one mosaic."
     )
     output: str = Field(description="Class raster to write (.tif), or with sheets the mosaic (.vrt) over them.")
     season: str | None = Field(

@@ -324,11 +324,12 @@ def test_no_georeference_at_all(tmp_path, write_raster, noise, reporter):
 def test_what_is_no_raster(tmp_path, reporter):
     (tmp_path / "text.tif").write_text("not a raster\n")
     (tmp_path / "empty.tif").touch()
+    (tmp_path / "folder").mkdir()
     for path, words in (
         (tmp_path / "missing.tif", "There is no file"),
         (tmp_path / "text.tif", "not a raster"),
         (tmp_path / "empty.tif", "is empty"),
-        (tmp_path, "is a folder"),
+        (tmp_path / "folder", "holds no raster"),
     ):
         with pytest.raises(InputError, match=words) as caught:
             RasterSource.open([str(path)], RGB, reporter=reporter)
