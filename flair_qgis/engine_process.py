@@ -14,7 +14,7 @@ from qgis.core import QgsProcessingException, QgsProcessingFeedback
 from .child_environment import scrubbed_environment
 from .child_process import ChildProcess
 from .errors import failure
-from .i18n import tr
+from .i18n import dictionary, language, tr
 from .option_names import in_dialog_words
 from .paths import plugin_root, without_user
 from .progress import Progress, for_the_log
@@ -172,7 +172,7 @@ def _explain(
             feedback.pushConsoleInfo(tail)
         message = str(outcome.error.get("message") or tr("The engine failed without saying why."))
         hint = str(outcome.error.get("hint") or "")
-        return failure(in_dialog_words(message, labels or {}), in_dialog_words(hint, labels or {}))
+        return failure(_framed(in_dialog_words(message, labels or {})), in_dialog_words(hint, labels or {}))
     if tail:
         feedback.pushConsoleInfo(tail)
     if code in KILLED:
@@ -193,6 +193,11 @@ def _explain(
     if reason:
         message = tr("The engine stopped unexpectedly ({code}): {reason}").format(code=_code_text(code), reason=reason)
     return failure(message, tr('The log holds its last messages; "Diagnostics" helps to report it.'))
+
+
+def _framed(sentence: str) -> str:
+    """Return a sentence of the engine, which speaks English, as such in a QGIS of another language."""
+    return tr("The engine says: {sentence}").format(sentence=sentence) if dictionary(language()) else sentence
 
 
 def _tail(errors: IO[bytes]) -> str:

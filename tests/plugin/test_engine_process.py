@@ -10,7 +10,7 @@ import pytest
 from helpers import ROOT, Feedback, alive
 from qgis.core import QgsNetworkAccessManager, QgsProcessingException, QgsSettings
 
-from flair_qgis import engine_process, progress
+from flair_qgis import engine_process, i18n, progress
 from flair_qgis.engine_process import run_engine
 
 
@@ -72,6 +72,15 @@ def test_much_output_does_not_block(fake_engine, feedback):
     fake_engine.mode("chatty")
     assert run(fake_engine, feedback)["engine"] == "0.1.0"
     assert len(feedback.infos) == 3000
+
+
+def test_in_french_the_words_of_the_engine_are_marked_as_such(fake_engine, feedback, monkeypatch):
+    monkeypatch.setattr(engine_process, "language", lambda: "fr")
+    monkeypatch.setattr(i18n, "language", lambda: "fr")
+    fake_engine.mode("error")
+    with pytest.raises(QgsProcessingException) as caught:
+        run(fake_engine, feedback)
+    assert str(caught.value) == "Le moteur dit, en anglais : The image has no CRS. Set one."
 
 
 @pytest.mark.parametrize(
