@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from engine import __version__
 from engine.errors import Cancelled
@@ -80,15 +81,10 @@ class JobTiles:
         """
         if self.job.area.geometry is None and self.job.source.extent is None:
             return self.job.area.window.pixels
-        total = 0
-        for tile in self:
-            if cancelled.is_set():
-                raise Cancelled
-            total += tile.core.pixels
-        return total
+        return sum(tile.core.pixels for tile in self.until(cancelled))
 
-    def left(self, store: TileStore, progress: RunProgress, cancelled: threading.Event) -> Iterator[Tile]:
-        """Yield the tiles that a store does not hold yet; the others are counted as done.
+    def until(self, cancelled: threading.Event) -> Iterator[Tile]:
+        """Yield the tiles.
 
         Raises:
             Cancelled: `cancelled` was set.
@@ -96,6 +92,15 @@ class JobTiles:
         for tile in self:
             if cancelled.is_set():
                 raise Cancelled
+            yield tile
+
+    def left(self, store: TileStore, progress: RunProgress, cancelled: threading.Event) -> Iterator[Tile]:
+        """Yield the tiles that a store does not hold yet; the others are counted as done.
+
+        Raises:
+            Cancelled: `cancelled` was set.
+        """
+        for tile in self.until(cancelled):
             if placed(self.job, tile) in store:
                 progress.advance(tile.core.pixels, worked=False)
             else:
@@ -111,6 +116,43 @@ def placed(job: Job, tile: Tile) -> PixelWindow:
     return PixelWindow(core.row - origin.row, core.column - origin.column, core.height, core.width)
 
 
+class WindowLimits(NamedTuple):
+    """How windows are cut; what `plan_tiles` asks for, in its order.
+
+    Args:
+        margin: Context in model pixels.
+        largest: Side of the square, in model pixels, whose area no window exceeds.
+        align: Windows start and end at multiples of this.
+    """
+
+    margin: int
+    largest: int
+    align: int
+
+
+def window_limits(job: Job, bytes_per_pixel: float, budget: float) -> WindowLimits:
+    """Return the limits of a job's windows.
+
+    Args:
+        job: The job.
+        bytes_per_pixel: Working memory of the predictor per pixel of a window.
+        budget: Bytes that predictions may take.
+    """
+    from engine.inference.window_classifier import BLENDED_SIDE
+
+    request = job.request
+    upper = LARGEST_GPU_WINDOW if job.device.startswith("cuda") else LARGEST_CPU_WINDOW
+    largest = largest_window(budget, _bytes_per_pixel(job, bytes_per_pixel), upper)
+    margin = MARGIN if request.margin is None else request.margin
+    if request.window:
+        largest = request.window + 2 * margin
+    if request.blend:
+        # Every pixel of a core is then seen by all windows that cover it, whichever tile it is in.
+        margin = BLENDED_SIDE // 2
+        return WindowLimits(margin, max(largest, 4 * margin), margin)
+    return WindowLimits(margin, largest, STRIDE)
+
+
 def cut(job: Job, store: TileStore, bytes_per_pixel: float, budget: float) -> JobTiles:
     """Cut the area of a job; a resumed run is cut as it was begun.
 
@@ -123,27 +165,20 @@ def cut(job: Job, store: TileStore, bytes_per_pixel: float, budget: float) -> Jo
     Raises:
         OutputError: The store's folder cannot be written.
     """
-    from engine.inference.window_classifier import BLENDED_SIDE
-
     request = job.request
-    on_cuda = job.device.startswith("cuda")
-    upper = LARGEST_GPU_WINDOW if on_cuda else LARGEST_CPU_WINDOW
-    per_pixel = bytes_per_pixel
-    if job.head == "probabilities":
-        per_pixel += 8 * len(job.model.manifest.nomenclature.enabled)
-    largest = largest_window(budget, per_pixel, upper)
-    margin = MARGIN if request.margin is None else request.margin
-    align = STRIDE
-    if request.window:
-        largest = request.window + 2 * margin
-    if request.blend:
-        # Every pixel of a core is then seen by all windows that cover it, whichever tile it is in.
-        margin = align = BLENDED_SIDE // 2
-        largest = max(largest, 4 * margin)
+    limits = window_limits(job, bytes_per_pixel, budget)
     if store.plan:
-        largest, margin = store.plan["largest"], store.plan["margin"]
+        limits = limits._replace(largest=store.plan["largest"], margin=store.plan["margin"])
     else:
-        store.save_plan({"largest": largest, "margin": margin})
-    plan = plan_tiles(job.grid, job.area.window, margin, largest, align)
+        store.save_plan({"largest": limits.largest, "margin": limits.margin})
+    plan = plan_tiles(job.grid, job.area.window, *limits)
+    per_pixel = _bytes_per_pixel(job, bytes_per_pixel)
+    on_cuda = job.device.startswith("cuda")
     batch_size = request.batch_size or (max(1, min(16, int(budget / per_pixel / plan.window_pixels))) if on_cuda else 1)
     return JobTiles(job, plan, batch_size)
+
+
+def _bytes_per_pixel(job: Job, bytes_per_pixel: float) -> float:
+    if job.head == "probabilities":
+        return bytes_per_pixel + 8 * len(job.model.manifest.nomenclature.enabled)
+    return bytes_per_pixel

@@ -20,6 +20,7 @@ from engine.requests.ign import FlairDetectRequest, FlairRequest
 from engine.requests.inputs import PrepareInputRequest
 from engine.requests.maps import AreaStatisticsRequest, ChangeRequest, PolygoniseRequest, RemapClassesRequest
 from engine.requests.models import DiagnosticsRequest, ModelsDownloadRequest, ModelsRequest
+from engine.requests.planning import PlanRequest
 from engine.requests.train import TrainRequest
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "FlairRequest",
     "ModelsDownloadRequest",
     "ModelsRequest",
+    "PlanRequest",
     "PolygoniseRequest",
     "PrepareInputRequest",
     "RemapClassesRequest",
@@ -51,6 +53,7 @@ COMMANDS: dict[str, type[Request]] = {
     "prepare-input": PrepareInputRequest,
     "extract-patches": ExtractPatchesRequest,
     "train": TrainRequest,
+    "plan": PlanRequest,
     "classify": ClassifyRequest,
     "evaluate": EvaluateRequest,
     "benchmark": BenchmarkRequest,

@@ -29,7 +29,9 @@ ROOMS = {
     "training": {"rasters", "models", "data", "evaluation"},
     "ign": {"rasters", "models", "data", "evaluation"},
     "study": {"rasters", "models", "data", "inference", "evaluation", "comparison"},
+    "planning": {"rasters", "inference"},
     "commands": {
+        "planning",
         "acquisition",
         "rasters",
         "vectors",
