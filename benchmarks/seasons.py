@@ -152,7 +152,7 @@ def judge(network, empty):
     """Return the IoU of each class, shape (3,), and the share of pixels that depend on a patch's batch."""
     torch.manual_seed(0)
     place = Land(JUDGED, seed=2)
-    pieces = SeasonPieces(place, Seasons(place, empty), 0, turns=False)
+    pieces = SeasonPieces(place, Seasons(place, empty), 0, quarter_turns=False, flips=False)
     truth = np.stack([target for _, target in place.patches])
     answers = []
     for order in (np.arange(JUDGED), np.random.default_rng(0).permutation(JUDGED)):

@@ -169,6 +169,7 @@ def _fingerprint(job: TrainingJob) -> dict[str, Any]:
         "channels": list(job.channels),
         "piece": job.piece,
         "seed": job.request.seed,
+        **({} if job.season is None else {"season": job.season.fingerprint}),
     }
 
 
@@ -207,6 +208,7 @@ def _train(
         seed=request.seed,
         # A checkpoint takes the place of what is built here.
         reporter=SilentReporter() if resume else reporter,
+        satellite_dropout=job.recipe.satellite_dropout,
     )
     if launch.rank == 0 and not resume:
         _write_changes(changes, folder.logs / "tensors.csv")

@@ -137,6 +137,7 @@ def _summary(job: TrainingJob, keeper: Keeper, device: str, seconds: float) -> l
     return [
         ("Data set", f"{job.dataset.name}: {patches} patches"),
         ("Bands", ", ".join(manifest.band_names)),
+        *_season(job),
         ("Ground sampling distance", f"{manifest.ground_sampling_distance:.3g} m"),
         ("Network", f"{manifest.architecture} with {manifest.encoder}"),
         ("Start", {"none": "random weights", "imagenet": "ImageNet"}.get(start, Path(start).name)),
@@ -147,6 +148,18 @@ def _summary(job: TrainingJob, keeper: Keeper, device: str, seconds: float) -> l
         ("Finished", datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")),
         ("Versions", ", ".join([f"FLAIR land cover {__version__}", *(f"{key} {value}" for key, value in versions)])),
     ]
+
+
+def _season(job: TrainingJob) -> list[tuple[str, str]]:
+    if job.season is None:
+        return []
+    season, dates = job.season.input, job.season.dates["train"]
+    text = (
+        f"{', '.join(band.name for band in season.bands)}; {season.side} x {season.side} pixels of "
+        f"{season.ground_sampling_distance:.4g} m; {dates.min()} to {dates.max()} "
+        f"{'months' if season.monthly else 'dates'} a patch"
+    )
+    return [("Season", text + ("; with the aerial metadata" if season.metadata else ""))]
 
 
 def _samples(judge: Judge, job: TrainingJob) -> list[Sample]:

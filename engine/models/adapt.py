@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from engine.models.resolve import ResolvedModel
     from engine.nomenclature import LandCoverClass, Nomenclature
 
-__all__ = ["TensorChange", "start_from", "starting_statistics"]
+__all__ = ["TensorChange", "adapted", "check_encoders", "rows_by_class", "start_from", "starting_statistics"]
 
 
 def start_from(network: nn.Module, manifest: Manifest, origin: ResolvedModel, reporter: Reporter) -> list[TensorChange]:
@@ -46,13 +46,44 @@ def start_from(network: nn.Module, manifest: Manifest, origin: ResolvedModel, re
         ModelError: The encoders differ, or the file does not hold what its description says.
     """
     before = origin.manifest
+    check_encoders(before, manifest)
+    changes = adapted(network, manifest, before, read_tensors(origin.path), origin.path.name)
+    reporter.log(f"Starting from '{before.name}': {summary(changes)}.")
+    return changes
+
+
+def check_encoders(before: Manifest, manifest: Manifest) -> None:
+    """Check that a model can be the start of another.
+
+    Raises:
+        ModelError: Their encoders differ.
+    """
     if before.encoder != manifest.encoder:
         raise ModelError(
             f"'{before.name}' is {before.architecture} with {before.encoder} and cannot be the start of "
             f"{manifest.architecture} with {manifest.encoder}: the encoders differ.",
             f"Train with --encoder {before.encoder} --architecture {before.architecture}, or start from another model.",
         )
-    given = read_tensors(origin.path)
+
+
+def adapted(
+    network: nn.Module, manifest: Manifest, before: Manifest, given: Mapping[str, torch.Tensor], file: str
+) -> list[TensorChange]:
+    """Put tensors into a new network; see `start_from`.
+
+    Args:
+        network: New network of `manifest`; changed in place.
+        manifest: Architecture, bands and classes of the new network.
+        before: Those of the network that the tensors are from.
+        given: Tensors by name.
+        file: Name of their file, for errors.
+
+    Returns:
+        What became of each tensor of the network, and which of the file were left out.
+
+    Raises:
+        ModelError: The tensors are not what the description says.
+    """
     fresh = network.state_dict()
     notes: dict[str, TensorChange] = {}
     tensors: dict[str, torch.Tensor] = dict(given)
@@ -71,8 +102,8 @@ def start_from(network: nn.Module, manifest: Manifest, origin: ResolvedModel, re
                 notes[name] = TensorChange(name, "new", f"{manifest.architecture} instead of {before.architecture}")
     else:
         for name in _head(network):
-            _check(given, name, 0, len(before.nomenclature.classes), origin.path.name, "classes")
-            tensors[name], notes[name] = _rows_by_class(
+            _check(given, name, 0, len(before.nomenclature.classes), file, "classes")
+            tensors[name], notes[name] = rows_by_class(
                 name, given[name], fresh[name], before.nomenclature, manifest.nomenclature
             )
     if before.band_names != manifest.band_names:
@@ -83,12 +114,10 @@ def start_from(network: nn.Module, manifest: Manifest, origin: ResolvedModel, re
                 f"Train on the bands of '{before.name}': {', '.join(before.band_names)}.",
             )
         for name in (f"encoder.{layer}" for layer in layers):
-            _check(given, name, 1, len(before.bands), origin.path.name, "bands")
+            _check(given, name, 1, len(before.bands), file, "bands")
             tensors[name], notes[name] = _other_bands(name, given[name], before.band_names, manifest.band_names)
-    load_strictly(network, tensors, origin.path.name)
-    changes = [notes.get(name, TensorChange(name, "kept")) for name in fresh] + left_out
-    reporter.log(f"Starting from '{before.name}': {summary(changes)}.")
-    return changes
+    load_strictly(network, tensors, file)
+    return [notes.get(name, TensorChange(name, "kept")) for name in fresh] + left_out
 
 
 def _check(tensors: Mapping[str, torch.Tensor], name: str, dimension: int, expected: int, file: str, what: str) -> None:
@@ -126,9 +155,18 @@ def _head(network: nn.Module) -> list[str]:
     return [name for name in network.state_dict() if name.startswith(prefix)]
 
 
-def _rows_by_class(
+def rows_by_class(
     name: str, given: torch.Tensor, fresh: torch.Tensor, before: Nomenclature, after: Nomenclature
 ) -> tuple[torch.Tensor, TensorChange]:
+    """Return a layer to classes whose rows go by class, and what became of it.
+
+    Args:
+        name: Its name.
+        given: Weight or bias with a row for each class of `before`.
+        fresh: The new network's, whose rows new classes keep.
+        before: Classes in order of the given rows.
+        after: Classes in order of the new ones.
+    """
     rows = {_identity(item): row for row, item in enumerate(before.classes)}
     places = [rows.get(_identity(item)) for item in after.classes]
     made = fresh.clone()

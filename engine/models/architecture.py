@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 HUB_UPERNET = "flair-hub-upernet"
 """The UPerNet of the FLAIR-HUB models; the library's of that name is another network."""
 
+AERIAL = "aerial"
+"""The part of U-T&T that is a U-Net."""
+
 
 def build_network(architecture: str, encoder: str, in_channels: int, classes: int) -> nn.Module:
     """Build an untrained network.
@@ -50,8 +53,23 @@ def build_network(architecture: str, encoder: str, in_channels: int, classes: in
         raise ModelError(f"A network '{architecture}' with encoder '{encoder}' cannot be built: {error}.") from error
 
 
-def network_of(manifest: Manifest) -> nn.Module:
+def aerial_branch(network: nn.Module) -> tuple[nn.Module, str]:
+    """Return the part of a network that looks at the aerial image, and what its tensors' names begin with.
+
+    That is the network itself unless it also looks at a season.
+    """
+    for name, part in network.named_children():
+        if name == AERIAL:
+            return part, f"{AERIAL}."
+    return network, ""
+
+
+def network_of(manifest: Manifest, satellite_dropout: float = 0.0) -> nn.Module:
     """Build the untrained network that a manifest describes.
+
+    Args:
+        manifest: The description.
+        satellite_dropout: With a season: share of the items that learn without it, 0 to 1.
 
     Raises:
         ModelError: It is not known, or its parts do not fit together.
@@ -69,6 +87,7 @@ def network_of(manifest: Manifest) -> nn.Module:
         series_channels=len(season.bands),
         metadata=season.metadata,
         pixel_ratio=season.ground_sampling_distance / manifest.ground_sampling_distance,
+        satellite_dropout=satellite_dropout,
         satellite=season.design,
         faults=season.faults,
     )

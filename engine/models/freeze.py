@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from engine.errors import ModelError
+from engine.models.architecture import aerial_branch
 
 if TYPE_CHECKING:
     import torch
@@ -21,7 +22,7 @@ def freeze(network: nn.Module, what: str) -> list[str]:
     The statistics of its normalisation layers stay unchanged only when `hold_still` follows each `network.train()`.
 
     Args:
-        network: Network with an `encoder`; its parameters get `requires_grad` False.
+        network: Network with an `encoder`, or with one in its aerial branch; its parameters get `requires_grad` False.
         what: `none`, `encoder`, or how many of the encoder's first stages, `1` to `5`. A stage is all that a further
             feature map needs; an encoder with fewer stages is frozen as far as it has them.
 
@@ -31,7 +32,8 @@ def freeze(network: nn.Module, what: str) -> list[str]:
     Raises:
         ModelError: `what` is none of these.
     """
-    encoder = network.get_submodule("encoder")
+    branch, prefix = aerial_branch(network)
+    encoder = branch.get_submodule("encoder")
     if what == "none":
         return []
     if what == "encoder":
@@ -42,7 +44,7 @@ def freeze(network: nn.Module, what: str) -> list[str]:
         raise ModelError(f"'{what}' cannot be frozen.", "Take none, encoder, or a number of stages from 1 to 5.")
     for name in frozen:
         encoder.get_parameter(name).requires_grad_(False)
-    return [f"encoder.{name}" for name in frozen]
+    return [f"{prefix}encoder.{name}" for name in frozen]
 
 
 def hold_still(network: nn.Module, names: Iterable[str]) -> None:

@@ -26,6 +26,7 @@ from engine.training.loaders import Share, default_workers, judging_loader, trai
 from engine.training.losses import SegmentationLoss, class_weights
 from engine.training.module import SegmentationModule
 from engine.training.preparation import PREPARED, TrainingJob
+from engine.training.season_module import SeasonModule, season_loss
 from engine.training.watcher import Diverged, Watcher, out_of_memory
 from engine.training.work_folder import WorkFolder
 
@@ -166,11 +167,12 @@ def _fit_once(
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if share.processes > 1 and device == "cpu":
         synchronise_on_cpu(network)
-    module = SegmentationModule(
+    kind = SegmentationModule if job.season is None else SeasonModule
+    module = kind(
         network,
         job.manifest,
         recipe.model_copy(update={"accumulate": share.accumulate}),
-        loss,
+        loss if job.season is None else season_loss(recipe, loss, pixels, job.manifest),
         frozen,
         job.request.seed,
     )
@@ -179,7 +181,7 @@ def _fit_once(
     if recipe.patience:
         callbacks.insert(1, _early_stopping(recipe))
     trainer = pl.Trainer(
-        **_trainer_options(recipe, hardware),
+        **_trainer_options(recipe, hardware, idle=job.season is not None and job.season.input.faults.idle_layers),
         max_epochs=recipe.epochs,
         accumulate_grad_batches=share.accumulate,
         gradient_clip_val=recipe.clip or None,
@@ -213,7 +215,7 @@ def _fit_once(
     return keeper
 
 
-def _trainer_options(recipe: Recipe, hardware: Hardware) -> dict[str, Any]:
+def _trainer_options(recipe: Recipe, hardware: Hardware, *, idle: bool) -> dict[str, Any]:
     kind, _, number = hardware.device.partition(":")
     devices = hardware.launch.local_processes
     single = [int(number)] if number and devices == 1 else devices
@@ -225,7 +227,7 @@ def _trainer_options(recipe: Recipe, hardware: Hardware) -> dict[str, Any]:
     }
     if hardware.processes > 1:
         options["strategy"] = DDPStrategy(
-            process_group_backend="nccl" if kind == "cuda" else "gloo", find_unused_parameters=False
+            process_group_backend="nccl" if kind == "cuda" else "gloo", find_unused_parameters=idle
         )
         options["sync_batchnorm"] = kind == "cuda"
     return options

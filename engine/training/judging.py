@@ -17,8 +17,9 @@ from engine.evaluation.torch_confusion import confusion_counts
 from engine.models.checkpoint import load_network
 from engine.models.manifest import Manifest
 from engine.nomenclature import IGNORE_INDEX
-from engine.training.loaders import JUDGED_AT_ONCE, judging_loader, patch_reader
+from engine.training.loaders import JUDGED_AT_ONCE, judged_batch, judged_patches, judging_loader, patch_reader
 from engine.training.preparation import TrainingJob
+from engine.training.season_module import SeasonAnswer
 from engine.training.work_folder import WorkFolder
 
 
@@ -60,13 +61,17 @@ class Judge:
         mask = torch.full((len(manifest.nomenclature.classes),), float("-inf"))
         mask[list(manifest.nomenclature.enabled_channels)] = 0.0
         self._disabled = mask.view(1, -1, 1, 1).to(self._device)
+        self._answer = SeasonAnswer(manifest.season, self._device) if manifest.season is not None else None
 
     @torch.inference_mode()
-    def channels(self, images: torch.Tensor) -> torch.Tensor:
-        """Return the winning channel, shape (N, H, W), for raw images (N, bands, H, W)."""
-        values = (images.to(self._device).float() - self._mean) / self._std
+    def channels(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        """Return the winning channel, shape (N, H, W), for a batch of raw patches."""
+        values = (batch["image"].to(self._device).float() - self._mean) / self._std
+        values = values.contiguous(memory_format=torch.channels_last)
         with self._arithmetic():
-            logits = self._network(values.contiguous(memory_format=torch.channels_last))
+            logits = (
+                self._network(values) if self._answer is None else self._answer(self._network, values, batch).logits
+            )
         winners: torch.Tensor = (logits.float() + self._disabled).argmax(1)
         return winners
 
@@ -81,21 +86,21 @@ class Judge:
         for batch in judging_loader(self._job, split, 0, 1, JUDGED_AT_ONCE, 0, self._device.type):
             if cancelled.is_set():
                 raise Cancelled
-            counts += confusion_counts(batch["target"].to(self._device), self.channels(batch["image"]), classes)
+            counts += confusion_counts(batch["target"].to(self._device), self.channels(batch), classes)
         return np.asarray(counts.cpu().numpy())
 
     def show(self, count: int) -> Iterator[ShownPatch]:
         """Yield validation patches, those of many classes first, no two of which look at the same classes only."""
         reader = patch_reader(self._job, "val")
-        height, width = self._job.padded
+        patches = judged_patches(self._job, "val")
         nomenclature = self._job.manifest.nomenclature
         codes = np.zeros(256, dtype=np.uint8)
         codes[: len(nomenclature.codes)] = nomenclature.codes
         for number in telling_patches(self._job.class_counts("val"), count):
             image, target = reader.read(number)
             rows, columns = target.shape
-            padded = np.pad(image, ((0, 0), (0, height - rows), (0, width - columns)), mode="symmetric")
-            found = self.channels(torch.from_numpy(padded)[None])[0, :rows, :columns].cpu().numpy().astype(np.uint8)
+            batch = judged_batch(self._job, patches, number)
+            found = self.channels(batch)[0, :rows, :columns].cpu().numpy().astype(np.uint8)
             labelled = target != IGNORE_INDEX
             yield ShownPatch(
                 name=reader.pairs[number].image.name,

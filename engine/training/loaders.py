@@ -9,14 +9,22 @@ from typing import Any
 import numpy as np
 import psutil
 import torch
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader, Sampler, default_collate
 
 from engine.data.jitter import Jitter
 from engine.data.pieces import PatchCache, PatchReader, TrainingPieces, WholePatches
 from engine.data.sampling import SamplingPlan, balanced_weights
+from engine.data.time_series.season_pieces import (
+    SeasonCache,
+    SeasonPieces,
+    SeasonSource,
+    WholeSeasonPatches,
+    batch_pieces,
+)
 from engine.errors import RequestError
 from engine.recipe import Recipe
 from engine.training.preparation import TrainingJob
+from engine.training.season_job import SeasonJob
 
 # Of the memory that is free, what patches that were read may take.
 CACHE_SHARE = 0.25
@@ -133,19 +141,27 @@ def training_loader(job: TrainingJob, share: Share, workers: int, device: str) -
     counts = job.class_counts("train")
     weights = balanced_weights(counts) if job.recipe.sampling == "balanced" else None
     plan = SamplingPlan(len(counts), weights, job.recipe.repeats, job.request.seed)
-    pieces = TrainingPieces(
-        _source(job, "train", workers, share.processes),
-        job.recipe,
-        job.piece,
-        Jitter(job.recipe, job.manifest.band_names),
-        job.request.seed,
-        counts.sum(axis=0),
-    )
+    source, jitter = _source(job, "train", workers, share.processes), Jitter(job.recipe, job.manifest.band_names)
+    pieces: Any
+    if job.season is None:
+        pieces = TrainingPieces(source, job.recipe, job.piece, jitter, job.request.seed, counts.sum(axis=0))
+    else:
+        pieces = SeasonPieces(
+            source,
+            _seasons(job.season, "train", workers, share.processes),
+            job.request.seed,
+            quarter_turns=job.recipe.quarter_turns,
+            flips=job.recipe.flips,
+            satellite_too=not job.season.input.faults.satellite_not_turned,
+            jitter=jitter,
+            metadata=job.season.metadata.get("train"),
+        )
     return DataLoader(
         pieces,
         batch_size=share.micro,
         sampler=PieceSampler(plan, share),
         drop_last=True,
+        collate_fn=None if job.season is None else batch_pieces,
         **_options(workers, device),
     )
 
@@ -155,11 +171,28 @@ def judging_loader(
 ) -> DataLoader[Any]:
     """Return the whole patches of a split, for this process."""
     return DataLoader(
-        WholePatches(_source(job, split, workers, processes), *job.padded),
+        judged_patches(job, split, workers, processes),
         batch_size=min(micro, JUDGED_AT_ONCE),
         sampler=DealtPatches(len(job.index.pairs[split]), rank, processes),
+        collate_fn=None if job.season is None else batch_pieces,
         **_options(workers, device),
     )
+
+
+def judged_patches(job: TrainingJob, split: str, workers: int = 0, processes: int = 1) -> Any:
+    """Return the whole patches of a split, by number."""
+    source = _source(job, split, workers, processes)
+    if job.season is None:
+        return WholePatches(source, *job.padded)
+    seasons = _seasons(job.season, split, workers, processes)
+    return WholeSeasonPatches(source, seasons, job.season.metadata.get(split))
+
+
+def judged_batch(job: TrainingJob, patches: Any, number: int) -> dict[str, torch.Tensor]:
+    """Return one of the patches as a batch."""
+    collate = default_collate if job.season is None else batch_pieces
+    batch: dict[str, torch.Tensor] = collate([patches[number]])
+    return batch
 
 
 def _source(job: TrainingJob, split: str, workers: int, processes: int) -> PatchCache | PatchReader:
@@ -168,6 +201,12 @@ def _source(job: TrainingJob, split: str, workers: int, processes: int) -> Patch
         # Each worker process would keep a store of its own.
         return reader
     return PatchCache(reader, psutil.virtual_memory().available * CACHE_SHARE / processes)
+
+
+def _seasons(season: SeasonJob, split: str, workers: int, processes: int) -> SeasonSource:
+    if workers:
+        return season.sources[split]
+    return SeasonCache(season.sources[split], psutil.virtual_memory().available * CACHE_SHARE / processes)
 
 
 def _options(workers: int, device: str) -> dict[str, Any]:

@@ -20,7 +20,6 @@ from engine.models.manifest import Manifest
 from engine.nomenclature import IGNORE_INDEX
 from engine.recipe import Recipe
 from engine.training.distributed import sum_over_processes
-from engine.training.losses import SegmentationLoss
 from engine.training.schedule import LEAST_RATE, make_optimizer, one_cycle
 
 Batch = dict[str, torch.Tensor]
@@ -49,7 +48,7 @@ class SegmentationModule(pl.LightningModule):
         network: nn.Module,
         manifest: Manifest,
         recipe: Recipe,
-        loss: SegmentationLoss,
+        loss: nn.Module,
         frozen: list[str],
         seed: int,
     ) -> None:
@@ -95,6 +94,21 @@ class SegmentationModule(pl.LightningModule):
         logits: torch.Tensor = self.judged_network(values.contiguous(memory_format=torch.channels_last))
         return logits.float()
 
+    def judged_logits(self, batch: Batch) -> torch.Tensor:
+        """Return logits (N, classes, H, W) of the judged network for a batch of whole patches."""
+        logits: torch.Tensor = self(batch["image"])
+        return logits
+
+    def loss_of(self, values: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """Return the loss of a batch.
+
+        Args:
+            values: Its images, normalised, shape (N, bands, H, W).
+            batch: The batch.
+        """
+        logits = self.network(values).float()
+        return self.loss(logits, batch["target"])  # type: ignore[no-any-return]
+
     def classes_of(self, logits: torch.Tensor) -> torch.Tensor:
         """Return the channel of the enabled class that wins, shape (N, H, W)."""
         return (logits + self.disabled).argmax(1)
@@ -122,8 +136,7 @@ class SegmentationModule(pl.LightningModule):
                 )
         else:
             values = (images - self.band_mean) / self.band_std
-        logits = self.network(values.contiguous(memory_format=torch.channels_last)).float()
-        return self.loss(logits, batch["target"])  # type: ignore[no-any-return]
+        return self.loss_of(values.contiguous(memory_format=torch.channels_last), batch)
 
     def on_train_batch_start(self, batch: Batch, number: int) -> None:
         """Set the learning rate: a function of the step alone, where it does not follow a plateau."""
@@ -150,7 +163,7 @@ class SegmentationModule(pl.LightningModule):
     def validation_step(self, batch: Batch, number: int) -> None:
         """Count what is right and wrong in a batch of whole patches."""
         del number
-        logits = self(batch["image"])
+        logits = self.judged_logits(batch)
         valid = (batch["target"] != IGNORE_INDEX).sum()
         # Cross-entropy alone: what the loss adds to guide the learning says little to a person.
         summed = nn.functional.cross_entropy(logits, batch["target"].long(), ignore_index=IGNORE_INDEX, reduction="sum")

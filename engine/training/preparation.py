@@ -26,11 +26,12 @@ from engine.rasters.ground_sampling import ground_sampling_distance
 from engine.recipe import Recipe, chosen
 from engine.requests import TrainRequest
 from engine.training.presets import load_recipe
+from engine.training.season_job import SeasonJob, check_season, prepare_season, season_choices
 
 PACKAGES = ("torch", "pytorch-lightning", "segmentation-models-pytorch")
 STRIDE = 32
-# Where the progress bar stands when the files are looked at, the bands measured, the libraries loaded.
-INDEXED, MEASURED, PREPARED = 0.015, 0.02, 0.03
+# Where the progress bar stands when the files are looked at, the bands measured, the season, the libraries loaded.
+INDEXED, BANDS, MEASURED, PREPARED = 0.015, 0.017, 0.02, 0.03
 # A class with fewer training pixels than this is hardly learnt.
 FEW_PIXELS = 1000
 
@@ -48,6 +49,7 @@ class TrainingJob:
         manifest: What the model file will say, but for its figures.
         channels: Band numbers in the files, in the network's order.
         piece: Side of the pieces learnt from, in pixels.
+        season: The patches' seasons, for a network that looks at them.
     """
 
     request: TrainRequest
@@ -58,6 +60,7 @@ class TrainingJob:
     manifest: Manifest
     channels: tuple[int, ...]
     piece: int
+    season: SeasonJob | None = None
 
     @property
     def table(self) -> npt.NDArray[np.uint8]:
@@ -85,14 +88,14 @@ def prepare(request: TrainRequest, reporter: Reporter, cancelled: threading.Even
         EngineError: Whatever would make the training fail or mean nothing.
     """
     origin = None
-    if request.season:
-        raise RequestError("Training with a season is not possible yet.", "Leave --season out.")
     if request.start_from:
-        origin = resolve_model(request.start_from, request.weights, reporter=reporter, cancelled=cancelled)
-    choices = chosen(request)
+        origin = resolve_model(request.start_from, request.weights, season=True, reporter=reporter, cancelled=cancelled)
+    seasonal = season_choices(request, origin.manifest if origin else None)
+    choices = {**seasonal, **chosen(request)}
     if origin is not None:
         # Weights are of use only in the network that they were made for.
-        choices = {"architecture": origin.manifest.architecture, "encoder": origin.manifest.encoder, **choices}
+        own = {"architecture": origin.manifest.architecture, "encoder": origin.manifest.encoder}
+        choices = {**own, **choices}
         if "encoder_weights" in choices and choices["encoder_weights"] != "none":
             raise RequestError(
                 "start_from and encoder_weights exclude each other.",
@@ -100,6 +103,7 @@ def prepare(request: TrainRequest, reporter: Reporter, cancelled: threading.Even
             )
         choices["encoder_weights"] = "none"
     recipe = load_recipe(request.preset, choices)
+    check_season(request, recipe, origin.manifest if origin else None)
     dataset = open_dataset(request.data, request.root)
     # What is never learnt need not be in the nomenclature.
     looked_at = replace(dataset, ignored=(*dataset.ignored, *(request.ignore or ())))
@@ -108,19 +112,25 @@ def prepare(request: TrainRequest, reporter: Reporter, cancelled: threading.Even
     nomenclature = _classes(request, dataset, index, reporter)
     _check_weights(recipe, nomenclature)
     bands = _statistics(dataset, index, names, channels, origin, reporter, cancelled)
+    distance = _ground_sampling(dataset, index, origin, reporter)
+    season = prepare_season(
+        request, recipe, index, distance, origin.manifest if origin else None, reporter, cancelled, (BANDS, MEASURED)
+    )
     manifest = Manifest(
         name=request.name or Path(request.output).stem,
         architecture=recipe.architecture,
         encoder=recipe.encoder,
         bands=bands,
         nomenclature=nomenclature,
-        ground_sampling_distance=_ground_sampling(dataset, index, origin, reporter),
+        ground_sampling_distance=distance,
         elevation=_elevation(names, origin),
         licence=request.licence,
         provenance=_provenance(request, recipe, dataset, index, origin),
+        season=season.input if season is not None else None,
     )
     manifest.check()
-    job = TrainingJob(request, recipe, dataset, index, origin, manifest, channels, _piece(recipe, index, reporter))
+    piece = _piece(recipe, index, reporter) if season is None else _whole(recipe, index, reporter)
+    job = TrainingJob(request, recipe, dataset, index, origin, manifest, channels, piece, season)
     _tell(job, reporter)
     return job
 
@@ -203,7 +213,7 @@ def _statistics(
     if dataset.described is not None:
         measured: tuple[Band, ...] = dataset.described.bands
     else:
-        span = (INDEXED, MEASURED)
+        span = (INDEXED, BANDS)
         measured = measure_bands(index.pairs["train"], index.bands, index.header, reporter, cancelled, span)
     bands = [measured[number - 1] for number in channels]
     if origin is None:
@@ -250,6 +260,13 @@ def _piece(recipe: Recipe, index: PatchIndex, reporter: Reporter) -> int:
     if recipe.crop > whole:
         reporter.log(f"The patches are {smallest} pixels wide: pieces of {whole} are learnt, not of {recipe.crop}.")
     return min(recipe.crop or whole, whole)
+
+
+def _whole(recipe: Recipe, index: PatchIndex, reporter: Reporter) -> int:
+    """Return the side of whole patches: a part of one would have its middle, and so its season, elsewhere."""
+    if recipe.crop or recipe.scale > 1:
+        reporter.log("With a season, patches are learnt whole: crop and scale have no effect.")
+    return min(index.smallest)
 
 
 def _provenance(

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from engine.models.architecture import aerial_branch
 from engine.recipe import Recipe
 
 # The rate begins and ends at these shares of the highest (Smith and Topin, Super-Convergence, 2018, in spirit).
@@ -34,7 +35,7 @@ def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
 
     The encoder gets its share of the rate. Biases and normalisations are not decayed: there is nothing to shrink.
     """
-    encoder = getattr(network, "encoder", None)
+    encoder = getattr(aerial_branch(network)[0], "encoder", None)
     inside = {id(parameter) for parameter in encoder.parameters()} if isinstance(encoder, nn.Module) else set()
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for parameter in network.parameters():

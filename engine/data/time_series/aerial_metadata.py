@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Any
 
 from engine.data.time_series.super_patch import read_json
 from engine.errors import InputError
+
+_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,22 @@ def read_aerial_metadata(path: Path) -> dict[str, AerialMetadata]:
                 f"The metadata of '{name}' in '{path.name}' are not usable: {error}.", "Get the file again."
             ) from error
     return found
+
+
+def metadata_of(images: Sequence[Path], known: Mapping[str, AerialMetadata]) -> list[AerialMetadata]:
+    """Return the metadata of patches, by the names of their files.
+
+    Raises:
+        InputError: Some have none; the first ones are named.
+    """
+    missing = [image.stem for image in images if image.stem not in known]
+    if missing:
+        more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
+        raise InputError(
+            f"There are no metadata of {len(missing)} of {len(images)} patches: {', '.join(missing[:_SHOWN])}{more}.",
+            "Take the file that came with the patches, or leave --metadata out.",
+        )
+    return [known[image.stem] for image in images]
 
 
 def _metadata(values: dict[str, Any]) -> AerialMetadata:

@@ -127,6 +127,15 @@ class DateFolder:
                 )
         return DateFolder(folder, tuple(item[1:] for item in sorted(dated)), counts[first])
 
+    def descriptions(self) -> tuple[str, ...]:
+        """Return what the first image calls its bands; empty texts where it does not say.
+
+        Raises:
+            InputError: It cannot be read.
+        """
+        with _opened(self.files[0][0]) as dataset:
+            return tuple(text or "" for text in dataset.descriptions)
+
     def cut(self, ground: Ground) -> Cut:
         """Return the dates that show all of a ground, real pixels alone.
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch.utils.data import Dataset as TorchDataset
 
+from engine.data.jitter import Jitter
 from engine.data.time_series.series import TimeSeries, batch_series
 from engine.data.turning import Turn
+from engine.nomenclature import IGNORE_INDEX
 
 Pixels = npt.NDArray[Any]
 
@@ -30,7 +33,47 @@ class SeasonSource(Protocol):
         """Return the series centred on a patch."""
 
 
-Piece = tuple[Pixels, Pixels, TimeSeries]
+class SeasonCache:
+    """Keeps seasons that were read, as far as the memory allowed goes.
+
+    Args:
+        source: Reads them.
+        limit: Bytes to keep at the most.
+    """
+
+    def __init__(self, source: SeasonSource, limit: float) -> None:
+        self._source = source
+        self._limit = limit
+        self._kept: OrderedDict[int, TimeSeries] = OrderedDict()
+        self._bytes = 0
+
+    def read(self, index: int) -> TimeSeries:
+        """Return the series centred on a patch."""
+        if index in self._kept:
+            return self._kept[index]
+        series = self._source.read(index)
+        if self._bytes + series.pixels.nbytes <= self._limit:
+            self._kept[index] = series
+            self._bytes += series.pixels.nbytes
+        return series
+
+
+class Piece(NamedTuple):
+    """A patch with its season.
+
+    Args:
+        image: Raw values, shape (bands, height, width).
+        target: Training indices, shape (height, width).
+        series: Its season.
+        jitter: Numbers of its radiometric changes, see `Jitter.draw`; None without any.
+        metadata: Numbers of where, when and how it was taken, shape (M,); None without.
+    """
+
+    image: Pixels
+    target: Pixels
+    series: TimeSeries
+    jitter: npt.NDArray[np.float32] | None = None
+    metadata: npt.NDArray[np.float32] | None = None
 
 
 def turned(piece: Piece, turn: Turn, satellite_too: bool = True) -> Piece:
@@ -41,10 +84,10 @@ def turned(piece: Piece, turn: Turn, satellite_too: bool = True) -> Piece:
         turn: The turn.
         satellite_too: False repeats a fault of the published code: the season stays as it is.
     """
-    image, target, series = piece
+    series = piece.series
     if satellite_too:
         series = TimeSeries(turn.of(series.pixels), series.days, series.months)
-    return turn.of(image), turn.of(target), series
+    return piece._replace(image=turn.of(piece.image), target=turn.of(piece.target), series=series)
 
 
 class SeasonPieces(TorchDataset[Piece]):
@@ -56,8 +99,11 @@ class SeasonPieces(TorchDataset[Piece]):
         patches: Aerial patches and targets, square.
         seasons: Their seasons.
         seed: Seed of all turns.
-        turns: Turn and mirror at random.
+        quarter_turns: Turn at random.
+        flips: Mirror at random.
         satellite_too: See `turned`.
+        jitter: Radiometric changes of the aerial image; only their numbers are drawn here.
+        metadata: Numbers of each patch, shape (patches, M).
     """
 
     def __init__(
@@ -66,14 +112,20 @@ class SeasonPieces(TorchDataset[Piece]):
         seasons: SeasonSource,
         seed: int,
         *,
-        turns: bool = True,
+        quarter_turns: bool = True,
+        flips: bool = True,
         satellite_too: bool = True,
+        jitter: Jitter | None = None,
+        metadata: npt.NDArray[np.float32] | None = None,
     ) -> None:
         self._patches = patches
         self._seasons = seasons
         self._seed = seed
-        self._turns = turns
+        self._quarter_turns = quarter_turns
+        self._flips = flips
         self._satellite_too = satellite_too
+        self._jitter = jitter
+        self._metadata = metadata
 
     def __getitem__(self, key: tuple[int, int, int]) -> Piece:
         """Return a piece.
@@ -84,21 +136,64 @@ class SeasonPieces(TorchDataset[Piece]):
         epoch, position, patch = key
         rng = np.random.default_rng((self._seed, epoch, position))
         image, target = self._patches.read(patch)
-        turn = Turn.draw(rng, self._turns, self._turns)
-        return turned((image, target, self._seasons.read(patch)), turn, self._satellite_too)
+        turn = Turn.draw(rng, self._quarter_turns, self._flips)
+        piece = Piece(
+            image,
+            target,
+            self._seasons.read(patch),
+            None if self._jitter is None else self._jitter.draw(rng),
+            None if self._metadata is None else self._metadata[patch],
+        )
+        return turned(piece, turn, self._satellite_too)
+
+
+class WholeSeasonPatches(TorchDataset[Piece]):
+    """Patches with their season, unchanged: what a model is judged by.
+
+    Args:
+        patches: Aerial patches and targets, all of one size.
+        seasons: Their seasons.
+        metadata: Numbers of each patch, shape (patches, M).
+    """
+
+    def __init__(
+        self, patches: PatchSource, seasons: SeasonSource, metadata: npt.NDArray[np.float32] | None = None
+    ) -> None:
+        self._patches = patches
+        self._seasons = seasons
+        self._metadata = metadata
+
+    def __getitem__(self, patch: int) -> Piece:
+        """Return a patch.
+
+        Args:
+            patch: Its number; -1 is a patch without any label, which fills up the share of a process.
+        """
+        number = max(0, patch)
+        image, target = self._patches.read(number)
+        if patch < 0:
+            target = np.full_like(target, IGNORE_INDEX)
+        series = self._seasons.read(number)
+        return Piece(image, target, series, None, None if self._metadata is None else self._metadata[number])
 
 
 def batch_pieces(pieces: Sequence[Piece]) -> dict[str, torch.Tensor]:
     """Put pieces into a batch.
 
     Returns:
-        `image` (B, bands, H, W), `target` (B, H, W), `series` (B, T, bands, S, S), `days` (B, T) and `valid` (B, T).
+        `image` (B, bands, H, W), `target` (B, H, W), `series` (B, T, bands, S, S), `days` (B, T) and `valid` (B, T);
+        `jitter` (B, width) and `metadata` (B, M) where the pieces have them.
     """
-    series, days, valid = batch_series([piece[2] for piece in pieces])
-    return {
-        "image": torch.from_numpy(np.stack([piece[0] for piece in pieces])),
-        "target": torch.from_numpy(np.stack([piece[1] for piece in pieces])),
+    series, days, valid = batch_series([piece.series for piece in pieces])
+    batch = {
+        "image": torch.from_numpy(np.stack([piece.image for piece in pieces])),
+        "target": torch.from_numpy(np.stack([piece.target for piece in pieces])),
         "series": series,
         "days": days,
         "valid": valid,
     }
+    for name in ("jitter", "metadata"):
+        numbers = [getattr(piece, name) for piece in pieces]
+        if all(item is not None for item in numbers):
+            batch[name] = torch.from_numpy(np.stack(numbers))
+    return batch

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from engine.data.time_series.season_pieces import SeasonPieces, batch_pieces, turned
+from engine.data.time_series.season_pieces import Piece, SeasonPieces, batch_pieces, turned
 from engine.data.time_series.series import TimeSeries
 from engine.data.turning import Turn
 from tests.engine.data.test_turning import EVERY
@@ -20,7 +20,7 @@ def marked(row=1, column=7, dates=3):
     image[(slice(None), *place)], target[place] = 200, 1
     pixels = np.zeros((dates, 4, AROUND, AROUND), np.float32)
     pixels[:, :, 3 + row, 3 + column] = 1
-    return image, target, TimeSeries(pixels, np.arange(dates), np.arange(dates) + 1)
+    return Piece(image, target, TimeSeries(pixels, np.arange(dates), np.arange(dates) + 1))
 
 
 def satellite_mark(series):
@@ -39,7 +39,7 @@ class Source:
 
 @pytest.mark.parametrize("turn", EVERY)
 def test_a_mark_stays_where_it_is_in_image_target_and_season(turn):
-    image, target, series = turned(marked(), turn)
+    image, target, series, *_ = turned(marked(), turn)
     assert ((satellite_mark(series) == 1) == (image[0] == 200)).all()
     assert ((image[0] == 200) == (target == 1)).all()
     assert target.sum() == RATIO**2
@@ -49,7 +49,7 @@ def test_satellite_not_turned():
     """The published fault: all turns but none take the mark elsewhere."""
     wrong = 0
     for turn in EVERY:
-        image, _, series = turned(marked(), turn, satellite_too=False)
+        image, _, series, *_ = turned(marked(), turn, satellite_too=False)
         wrong += int(((satellite_mark(series) == 1) != (image[0] == 200)).any())
     still = sum((turn.of(marked()[1]) == marked()[1]).all() for turn in EVERY)
     assert wrong == len(EVERY) - still == 14
@@ -57,11 +57,11 @@ def test_satellite_not_turned():
 
 @pytest.mark.parametrize("satellite_too", [True, False])
 def test_pieces_stay_together_all_through_an_epoch(satellite_too):
-    image, target, series = marked()
+    image, target, series, *_ = marked()
     pieces = SeasonPieces(Source((image, target)), Source(series), 5, satellite_too=satellite_too)
     together = []
     for position in range(24):
-        image, target, series = pieces[0, position, 0]
+        image, target, series, *_ = pieces[0, position, 0]
         together.append(((satellite_mark(series) == 1) == (target == 1)).all())
     assert all(together) is satellite_too
     assert any((pieces[0, 0, 0][1] != pieces[0, position, 0][1]).any() for position in range(24))
@@ -69,8 +69,8 @@ def test_pieces_stay_together_all_through_an_epoch(satellite_too):
 
 
 def test_without_turns_a_piece_is_the_patch():
-    image, target, series = marked()
-    pieces = SeasonPieces(Source((image, target)), Source(series), 5, turns=False)
+    image, target, series, *_ = marked()
+    pieces = SeasonPieces(Source((image, target)), Source(series), 5, quarter_turns=False, flips=False)
     assert all((pieces[0, position, 0][1] == target).all() for position in range(8))
 
 
