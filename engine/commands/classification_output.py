@@ -11,6 +11,9 @@ from engine.events import Reporter
 from engine.inference.classification_job import Job
 from engine.rasters.tile_store import TileStore
 
+# Names of files, and who does the work: the map is the same.
+NOT_SAID = {"input", "output", "model", "weights", "workers", "scheduler"}
+
 
 def write_outputs(
     job: Job,
@@ -71,7 +74,7 @@ def write_outputs(
 
 def _tags(job: Job, extra: dict[str, Any]) -> dict[str, str]:
     manifest, request = job.model.manifest, job.request
-    options = request.model_dump(exclude_defaults=True, exclude={"input", "output", "model", "weights"})
+    options = request.model_dump(exclude_defaults=True, exclude=NOT_SAID)
     bands = ", ".join(
         f"{name}={number}" for name, number in zip(manifest.band_names, job.source.band_numbers, strict=True)
     )

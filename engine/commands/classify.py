@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.commands.classification_output import write_outputs
 from engine.errors import Cancelled, InputError, ModelError
 from engine.events import Reporter, format_duration
-from engine.inference.classification_job import Job, nothing_to_classify, prepare, sample_values
-from engine.inference.job_pipeline import job_pipeline
-from engine.inference.job_tiles import cut, open_store, placed
-from engine.inference.load import LoadedPredictor, load_predictor
-from engine.inference.memory import cpu_budget, cuda_budget
-from engine.inference.run_progress import RunProgress
-from engine.inference.tile_keeper import TileKeeper
+from engine.inference.classification_job import Job, nothing_to_classify, prepare
+from engine.inference.computing import Computing
+from engine.inference.job_tiles import open_store
 from engine.part_reporter import PartReporter
 from engine.rasters.tile_store import TileStore
 from engine.requests import ClassifyRequest
 from engine.services.address import is_service
 from engine.services.inputs import COPY_PART
+
+if TYPE_CHECKING:
+    from engine.cluster.computing import ClusterComputing
 
 # Share of the progress bar; the rest is writing the final file.
 PREDICTED = 0.95
@@ -46,28 +45,22 @@ def run(request: ClassifyRequest, reporter: Reporter, cancelled: threading.Event
     copying = reporter
     if any(is_service(item) for item in request.input):
         copying, reporter = PartReporter(reporter, 0.0, COPY_PART), PartReporter(reporter, COPY_PART, 1 - COPY_PART)
-    job = prepare(request, reporter, cancelled, copying)
-    samples = sample_values(job, reporter)
-    reporter.progress(0.0, "Loading the model")
-    loaded = load_predictor(
-        job.model,
-        job.device,
-        request.precision,
-        job.head,
-        samples,
-        pixels=job.area.window.pixels,
-        threads=request.threads,
-        reporter=reporter,
-    )
-    # Opened only now, so that a run which is stopped while a library loads leaves nothing behind.
-    store = open_store(job, reporter)
+    # Devices of a cluster are not this computer's.
+    job = prepare(request, reporter, cancelled, copying, "cpu" if request.scheduler else None)
+    store: TileStore | None = None
     try:
-        counts, extra = _predict(job, store, loaded, reporter, cancelled)
-        # What the network took serves to write the output.
-        del loaded, samples
+        with _computing(job, reporter, cancelled) as computing:
+            job = computing.job
+            # Opened only now, so that a run which is stopped while a library loads leaves nothing behind.
+            store = open_store(job, reporter)
+            extra = computing.run(store, PREDICTED)
+        counts = store.counts()
+        if not counts:
+            raise nothing_to_classify()
         outputs = write_outputs(job, store, extra, PREDICTED, reporter, cancelled)
     except BaseException as error:
-        _leave(store, error, time.monotonic() - began, reporter)
+        if store is not None:
+            _leave(store, error, time.monotonic() - began, reporter)
         raise
     store.remove()
     seconds = time.monotonic() - began
@@ -92,39 +85,9 @@ def _leave(store: TileStore, error: BaseException, seconds: float, reporter: Rep
         store.remove()
 
 
-def _predict(
-    job: Job,
-    store: TileStore,
-    loaded: LoadedPredictor,
-    reporter: Reporter,
-    cancelled: threading.Event,
-) -> tuple[dict[int, int], dict[str, Any]]:
-    request, predictor = job.request, loaded.predictor
-    on_cuda = job.device.startswith("cuda")
-    budget = cuda_budget(job.device, request.memory) if on_cuda else cpu_budget(request.memory)
-    tiles = cut(job, store, predictor.bytes_per_pixel, budget)
-    plan = tiles.plan
-    reporter.log(
-        f"{job.model.manifest.name} on {predictor.device} ({predictor.precision}): {len(plan)} tiles of up to "
-        f"{plan.columns.size} x {plan.rows.size} pixels."
-    )
-    progress = RunProgress(tiles.pixels(cancelled), 0.0, PREDICTED, reporter)
-    keeper = TileKeeper(store, progress)
-    pipeline = job_pipeline(
-        job,
-        predictor,
-        tiles.batch_size,
-        lambda tile, arrays, seconds: keeper.write(placed(job, tile), arrays, seconds),
-        reporter.warning,
-        cancelled,
-    )
-    pipeline.run(tiles.left(store, progress, cancelled))
-    counts = store.counts()
-    if not counts:
-        raise nothing_to_classify()
-    return counts, {
-        "device": predictor.device,
-        "precision": predictor.precision,
-        "agreement": None if loaded.agreement is None else round(loaded.agreement, 5),
-        "computed_ratio": round(plan.computed_pixels / job.area.window.pixels, 4),
-    }
+def _computing(job: Job, reporter: Reporter, cancelled: threading.Event) -> Computing | ClusterComputing:
+    if job.request.workers or job.request.scheduler:
+        from engine.cluster.computing import ClusterComputing
+
+        return ClusterComputing(job, reporter, cancelled)
+    return Computing(job, reporter, cancelled)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,7 +77,11 @@ class Job:
 
 
 def prepare(
-    request: ClassifyRequest, reporter: Reporter, cancelled: threading.Event, copying: Reporter | None = None
+    request: ClassifyRequest,
+    reporter: Reporter,
+    cancelled: threading.Event,
+    copying: Reporter | None = None,
+    device: str | None = None,
 ) -> Job:
     """Check all that can be known without torch; services are copied first.
 
@@ -85,6 +90,7 @@ def prepare(
         reporter: Receives facts and warnings.
         cancelled: Set to stop.
         copying: Receives the progress of copying services; default: `reporter`.
+        device: Device of the job; default: the one of this computer that the request asks for.
 
     Raises:
         EngineError: Whatever would make the run fail.
@@ -92,22 +98,57 @@ def prepare(
     for path in _output_paths(request):
         check_writable(path)
         check_overwrite(path, overwrite=request.overwrite)
-    device = choose_device(request.device, reporter)
-    if request.precision == "int8" and device != "cpu":
-        if request.device != "auto":
-            raise DeviceError("int8 runs on the CPU only.", "Use --device cpu, or the precision 'half'.")
-        device = "cpu"
+    device = device or job_device(request, choose_device(request.device, reporter))
     # Weights that have to be downloaded come last: whatever is wrong with the image is said before.
     named = request.model in load_catalogue() and not request.weights
     model = None if named else _resolved(request, reporter, cancelled)
     manifest = model.manifest if model is not None else find_entry(request.model).manifest
-    if request.season and manifest.season is None:
-        raise InputError(
-            f"The model '{manifest.name}' looks at aerial images alone: it has no use for the satellite images of "
-            f"'{request.season}'.",
-            "Leave --season out, or take a model that was trained with a season.",
-        )
     request = _with_copies(request, manifest, copying or reporter, cancelled)
+    job = _settled(
+        request, manifest, device, lambda: model or _resolved(request, reporter, cancelled), reporter, cancelled
+    )
+    if request.layout == "sheets":
+        check_sheets(Path(request.output), job.output_grid, request.sheet_size, overwrite=request.overwrite)
+    return job
+
+
+def same_job(request: ClassifyRequest, device: str, reporter: Reporter, cancelled: threading.Event) -> Job:
+    """Settle in another process what `prepare` settled in the first; outputs are not looked at.
+
+    Args:
+        request: The request of a prepared job, with a model that is on the disk.
+        device: The job's device.
+        reporter: Receives facts and warnings.
+        cancelled: Set to stop.
+
+    Raises:
+        EngineError: This process does not find what the first one found.
+    """
+    model = _resolved(request, reporter, cancelled)
+    return _settled(request, model.manifest, device, lambda: model, reporter, cancelled)
+
+
+def job_device(request: ClassifyRequest, device: str) -> str:
+    """Return the device that a job takes of one that is at hand: int8 runs on the CPU.
+
+    Raises:
+        DeviceError: Another one was asked for by name.
+    """
+    if request.precision != "int8" or device == "cpu":
+        return device
+    if request.device != "auto":
+        raise DeviceError("int8 runs on the CPU only.", "Use --device cpu, or the precision 'half'.")
+    return "cpu"
+
+
+def _settled(
+    request: ClassifyRequest,
+    manifest: Manifest,
+    device: str,
+    model: Callable[[], ResolvedModel],
+    reporter: Reporter,
+    cancelled: threading.Event,
+) -> Job:
     source = RasterSource.open(
         request.input,
         manifest.band_names,
@@ -126,11 +167,7 @@ def prepare(
     else:
         area = whole_area(source)
     grid = _model_grid(request, manifest, source, reporter)
-    model = model or _resolved(request, reporter, cancelled)
-    job = Job(request, model, device, source, area, grid)
-    if request.layout == "sheets":
-        check_sheets(Path(request.output), job.output_grid, request.sheet_size, overwrite=request.overwrite)
-    return job
+    return Job(request, model(), device, source, area, grid)
 
 
 def _with_copies(

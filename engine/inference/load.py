@@ -19,6 +19,7 @@ from engine.models.resolve import ResolvedModel
 if TYPE_CHECKING:
     from engine.inference.openvino_predictor import OpenVinoPredictor
 
+WantedPrecision = Literal["auto", "exact", "half", "int8"]
 Images = npt.NDArray[np.generic]
 
 
@@ -30,16 +31,18 @@ class LoadedPredictor:
         predictor: The network on its device.
         agreement: With half or int8 on the CPU, the share of pixels (0 to 1) of this image on which it
             gives the same class as the exact network; None otherwise.
+        graph: The graph that runs on the CPU, None for a network that runs in torch.
     """
 
     predictor: Predictor
     agreement: float | None = None
+    graph: Path | None = None
 
 
 def load_predictor(
     model: ResolvedModel,
     device: str,
-    precision: Literal["auto", "exact", "half", "int8"],
+    precision: WantedPrecision,
     head: Head,
     samples: Sequence[Images],
     *,
@@ -65,14 +68,8 @@ def load_predictor(
         ModelError: The model cannot be used.
     """
     if device != "cpu":
-        from engine.inference.torch_predictor import TorchPredictor
-
-        chosen: Precision = "half" if precision == "auto" else precision
-        predictor = TorchPredictor(
-            model, device, head=head, precision=chosen, pixels=pixels, reporter=reporter, threads=threads
-        )
-        return LoadedPredictor(predictor)
-    chosen = "exact" if precision == "auto" else precision
+        return LoadedPredictor(load_in_torch(model, device, precision, head, pixels, threads, reporter))
+    chosen: Precision = "exact" if precision == "auto" else precision
     graph = cached_graph(model)
     if graph is None:
         try:
@@ -82,13 +79,49 @@ def load_predictor(
         except Exception as error:
             return _uncompiled(model, chosen, head, threads, reporter, error)
     if chosen == "exact":
-        return LoadedPredictor(_openvino(model, graph.path, graph.bytes_per_pixel, head, chosen, threads))
+        predictor = load_graph(model, graph.path, graph.bytes_per_pixel, head, chosen, threads)
+        return LoadedPredictor(predictor, None, graph.path)
     return _approximate(model, graph, head, chosen, samples, threads, reporter)
 
 
-def _openvino(
+def load_in_torch(
+    model: ResolvedModel,
+    device: str,
+    precision: WantedPrecision,
+    head: Head,
+    pixels: int,
+    threads: int | None,
+    reporter: Reporter,
+) -> Predictor:
+    """Load a model onto a device without a graph; see `load_predictor`.
+
+    Raises:
+        DeviceError: The device or its arithmetic is absent.
+        ModelError: The model cannot be used.
+    """
+    from engine.inference.torch_predictor import TorchPredictor
+
+    chosen: Precision = ("exact" if device == "cpu" else "half") if precision == "auto" else precision
+    return TorchPredictor(model, device, head=head, precision=chosen, pixels=pixels, reporter=reporter, threads=threads)
+
+
+def load_graph(
     model: ResolvedModel, path: Path, bytes_per_pixel: float, head: Head, precision: Precision, threads: int | None
 ) -> OpenVinoPredictor:
+    """Load a graph for the CPU.
+
+    Args:
+        model: The model that it was made of.
+        path: The graph.
+        bytes_per_pixel: Working memory per pixel of a window.
+        head: What to compute per pixel.
+        precision: Arithmetic; `int8` needs a quantised graph.
+        threads: CPU threads, None for all.
+
+    Raises:
+        DeviceError: This CPU cannot do the precision.
+        ModelError: The graph cannot be read.
+    """
     from engine.inference.openvino_predictor import OpenVinoPredictor
 
     return OpenVinoPredictor(
@@ -121,12 +154,12 @@ def _approximate(
     )
 
     checked, calibration = samples[:CHECKED_WINDOWS], samples[CHECKED_WINDOWS:] or samples
-    exact = _openvino(model, graph.path, 0.0, "codes", "exact", threads)
+    exact = load_graph(model, graph.path, 0.0, "codes", "exact", threads)
     cached = cached_quantised_graph(graph) if precision == "int8" else None
     path = graph.path if precision == "half" else cached or quantise(graph, calibration, reporter)
 
     def predictor(head: Head) -> OpenVinoPredictor:
-        return _openvino(model, path, graph.bytes_per_pixel / 2, head, precision, threads)
+        return load_graph(model, path, graph.bytes_per_pixel / 2, head, precision, threads)
 
     share = agreement(exact, predictor("codes"), checked)
     if cached and share < GOOD_AGREEMENT and not calibrated_on(graph, calibration):
@@ -137,7 +170,7 @@ def _approximate(
         reporter.warning(
             f"'{precision}' changes the class of {1 - share:.1%} of the pixels; use 'exact' where that matters."
         )
-    return LoadedPredictor(predictor(head), share)
+    return LoadedPredictor(predictor(head), share, path)
 
 
 def _uncompiled(
@@ -149,14 +182,10 @@ def _uncompiled(
     error: Exception,
 ) -> LoadedPredictor:
     """Fall back to torch where a network cannot be exported."""
-    from engine.inference.torch_predictor import TorchPredictor
-
     if precision == "int8":
         raise DeviceError(
             f"The network of '{model.manifest.name}' cannot be quantised ({type(error).__name__}).",
             "Use the precision 'exact'.",
         ) from error
     reporter.warning(f"The network cannot be exported ({type(error).__name__}); it runs in torch, which is slower.")
-    return LoadedPredictor(
-        TorchPredictor(model, "cpu", head=head, precision=precision, reporter=reporter, threads=threads)
-    )
+    return LoadedPredictor(load_in_torch(model, "cpu", precision, head, 0, threads, reporter))

@@ -31,13 +31,14 @@ def available_memory() -> float:
     return free
 
 
-def cpu_budget(limit_gb: float | None) -> float:
-    """Return the bytes that predictions on the CPU may take.
+def cpu_budget(limit_gb: float | None, processes: int = 1) -> float:
+    """Return the bytes that predictions on the CPU may take in one process.
 
     Args:
-        limit_gb: What the person allows, in GB; None for the default.
+        limit_gb: What the person allows each process, in GB; None for the default.
+        processes: How many share this computer.
     """
-    free = available_memory() * USABLE_SHARE
+    free = available_memory() * USABLE_SHARE / processes
     return min(free, DEFAULT_CPU_BUDGET if limit_gb is None else limit_gb * GIGABYTE)
 
 

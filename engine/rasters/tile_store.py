@@ -5,6 +5,7 @@ In `.<output name>.flair-work/` lie
 - store.json: format, fingerprint of the run, grid, layers, the caller's plan;
 - journal.jsonl: one line per finished tile: window; sizes and checksums, or that it is empty;
 - tiles/<layer>/: one small GeoTIFF per tile that is not empty;
+- shared/: what other processes that compute tiles need to know;
 - lock: held by the running process, released by the system however that ends.
 """
 
@@ -36,6 +37,8 @@ from engine.rasters.windows import PixelWindow
 
 __all__ = ["CLASSES", "TileStore", "OutputGrid", "Layer", "work_folder"]
 
+# What the processes that work on one store tell each other.
+SHARED = "shared"
 _SUFFIX = ".flair-work"
 
 
@@ -279,6 +282,7 @@ def _of_entry(entry: Mapping[str, Any]) -> tuple[PixelWindow, _StoredTile]:
 
 def _clear(folder: Path) -> None:
     """Remove what a store has made, and nothing else."""
-    shutil.rmtree(folder / "tiles", ignore_errors=True)
+    for name in ("tiles", SHARED):
+        shutil.rmtree(folder / name, ignore_errors=True)
     for file in [folder / "store.json", folder / "store.json.new", folder / "journal.jsonl", *folder.glob("*.vrt")]:
         file.unlink(missing_ok=True)

@@ -49,6 +49,14 @@ class ClassifyRequest(Request):
         None, gt=0, allow_inf_nan=False, description="Memory that may be used, in GB; default: what is free."
     )
     threads: int | None = Field(None, ge=1, description="CPU threads; default: all cores.")
+    workers: int | None = Field(
+        None, ge=1, le=1024, description="Processes that share the work on this computer, one a GPU; default: one."
+    )
+    scheduler: str | None = Field(
+        None,
+        pattern=r"^(tcp|tls)://[^/\s]+:\d+$",
+        description="Scheduler of a Dask cluster whose workers share the work: tcp://HOST:PORT or tls://HOST:PORT.",
+    )
     crs: str | None = Field(None, description="CRS of an image that carries none, such as EPSG:2154.")
     ground_sampling_distance: float | None = Field(
         None,
@@ -66,6 +74,8 @@ class ClassifyRequest(Request):
     def _check(self) -> ClassifyRequest:
         if self.extent and self.area:
             raise ValueError("extent and area exclude each other")
+        if self.workers and self.scheduler:
+            raise ValueError("workers and scheduler exclude each other: a cluster brings its own workers")
         if self.layout == "sheets" and not self.output.lower().endswith(".vrt"):
             raise ValueError("with layout 'sheets' the output must end in .vrt")
         if self.layout == "single" and not self.output.lower().endswith((".tif", ".tiff")):

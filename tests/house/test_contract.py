@@ -54,7 +54,8 @@ CONTRACTS = {
         "classify",
         frozenset({"pixels", "seconds"}),
         frozenset({"model_name"}),
-        frozenset({"area_layer", "crs", "resume", "season"}),
+        # one process uses all cores of QGIS's computer; clusters are for servers
+        frozenset({"area_layer", "crs", "resume", "season", "workers", "scheduler"}),
     ),
     "extract-patches": Contract(
         "extract_patches",

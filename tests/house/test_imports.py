@@ -16,6 +16,7 @@ ROOMS = {
     "models": {"hub"},
     "data": set(),
     "inference": {"rasters", "models", "data", "services"},
+    "cluster": {"rasters", "inference"},
     "vectors": {"rasters"},
     "evaluation": set(),
     "reports": set(),
@@ -48,6 +49,7 @@ ROOMS = {
         "training",
         "ign",
         "study",
+        "cluster",
     },
 }
 """Which rooms each room may know."""

@@ -13,7 +13,7 @@ from rasterio.warp import transform as warp
 
 from engine.commands import classify
 from engine.errors import Cancelled, EngineError, InputError, OutputError
-from engine.inference import window_classifier
+from engine.inference import computing, window_classifier
 from engine.rasters.model_grid import ModelGrid
 from engine.rasters.plan import plan_tiles
 from engine.rasters.windows import PixelWindow
@@ -354,7 +354,7 @@ def test_a_damaged_block_is_named_and_nothing_is_left(run, tmp_path):
 
 
 def test_a_large_file_of_nothing_is_told_without_a_network(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(classify, "load_predictor", None)
+    monkeypatch.setattr(computing, "load_predictor", None)
     path = tmp_path / "empty.tif"
     profile = {"driver": "GTiff", "count": 3, "width": 20000, "height": 20000, "dtype": "uint8", "nodata": 0}
     options = {"tiled": True, "sparse_ok": True, "crs": "EPSG:2154", "transform": Affine(0.2, 0, 0, 0, -0.2, 0)}
@@ -366,7 +366,7 @@ def test_a_large_file_of_nothing_is_told_without_a_network(run, tmp_path, monkey
 
 
 def test_an_area_of_nothing_is_told_without_a_network(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(classify, "load_predictor", None)
+    monkeypatch.setattr(computing, "load_predictor", None)
     image = tiny.smooth(3, 128, 128)
     image[:, :64] = 0
     path = tiny.write(tmp_path / "i.tif", image, nodata=0)

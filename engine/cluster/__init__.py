@@ -1,0 +1,1 @@
+"""Classification by several processes, on one computer or many, under Dask; only imported when asked for."""

@@ -1,0 +1,101 @@
+"""A cluster of this computer's own: a scheduler in this process, and worker processes that end with it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from importlib.util import find_spec
+from typing import Any
+
+from distributed import Nanny, Scheduler, Security, SpecCluster
+
+from engine.cluster.quiet import QUIET
+from engine.errors import DeviceError
+from engine.inference.device import cuda_device_count
+
+HERE = "127.0.0.1"
+# While one task predicts, the other reads and writes.
+TASKS_AT_ONCE = 2
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+
+
+@contextmanager
+def local_workers(count: int, device: str) -> Iterator[SpecCluster]:
+    """Start worker processes on this computer, one a GPU where the device is one; they are gone when the block ends.
+
+    They listen on 127.0.0.1 alone. Where the library for certificates is installed, they speak TLS with one that is
+    made for this run, so that other users of the computer cannot join.
+
+    Args:
+        count: Processes.
+        device: `cpu`, `cuda`, `cuda:N` or `mps`.
+
+    Raises:
+        DeviceError: There are fewer GPUs than processes.
+    """
+    visible = _gpus(count, device)
+    security = Security.temporary() if find_spec("cryptography") else Security()
+    protocol = "tls://" if security.require_encryption else "tcp://"
+    common: dict[str, Any] = {
+        "host": HERE,
+        "protocol": protocol,
+        "security": security,
+        "dashboard": False,
+        "dashboard_address": f"{HERE}:0",
+    }
+    workers = {}
+    for number in range(count):
+        options = {
+            **common,
+            "nthreads": TASKS_AT_ONCE,
+            # The engine chooses its windows by the memory that there is.
+            "memory_limit": None,
+            "silence_logs": QUIET,
+            "env": {VISIBLE: visible[number]} if visible else {},
+        }
+        workers[number] = {"cls": Nanny, "options": options}
+    cluster = SpecCluster(
+        workers=workers,
+        scheduler={"cls": Scheduler, "options": common},
+        security=security,
+        silence_logs=QUIET,
+    )
+    try:
+        yield cluster
+    finally:
+        _end(cluster)
+
+
+def _gpus(count: int, device: str) -> list[str]:
+    """Return the GPU of each worker, as the variable for visible ones names it."""
+    if device == "cpu" or (count == 1 and device != "cuda"):
+        return []
+    if device != "cuda":
+        raise DeviceError(
+            f"{count} workers cannot share the device '{device}'.", "Use --device auto, or a single process."
+        )
+    found = cuda_device_count()
+    if count > found:
+        raise DeviceError(
+            f"{count} workers were asked for, but there are {found} GPU(s) for one worker each.",
+            f"Use --workers {found}, or --device cpu.",
+        )
+    named = [item.strip() for item in os.environ.get(VISIBLE, "").split(",") if item.strip()]
+    return named or [str(number) for number in range(found)]
+
+
+def _end(cluster: SpecCluster) -> None:
+    """End all processes at once: what they have not handed over is computed again."""
+
+    async def kill() -> None:
+        for nanny in cluster.workers.values():
+            nanny.auto_restart = False
+        ends = [nanny.process.process.kill() for nanny in cluster.workers.values() if nanny.process is not None]
+        await asyncio.gather(*ends, return_exceptions=True)
+
+    with suppress(Exception):
+        cluster.sync(kill)
+    with suppress(Exception):
+        cluster.close(timeout=5)
