@@ -68,7 +68,7 @@ class Meeting:
                     )
             decision = decide()
         except EngineError as error:
-            self._put("decided", {"kind": error.kind, "message": "", "hint": ""})
+            self._refuse_all(error)
             raise
         self._put("decided", {"decision": decision})
         return decision
@@ -79,7 +79,7 @@ class Meeting:
         The first process says it; where it failed as well, its own words do.
         """
         if not self._launch.rank:
-            self._put("decided", {"kind": error.kind, "message": "", "hint": ""})
+            self._refuse_all(error)
             return error
         self._put(f"found/{self._launch.rank}", self._described(error))
         try:
@@ -120,9 +120,18 @@ class Meeting:
     def _described(self, error: EngineError) -> dict[str, Any]:
         return {"kind": error.kind, "message": f"{self._launch.name}: {error.message}", "hint": error.hint}
 
+    def _refuse_all(self, error: EngineError) -> None:
+        self._put("decided", {"kind": error.kind, "message": "", "hint": ""})
+        # The table may end with this process: the others have to read it first.
+        end = time.monotonic() + HEAR_SECONDS
+        heard = [f"heard/{rank}" for rank in range(1, self._launch.processes)]
+        while not self.store.check(heard) and time.monotonic() < end and not self._cancelled.is_set():
+            time.sleep(POLL_SECONDS)
+
     def _decided(self) -> dict[str, Any]:
         answer = self._get("decided")
         if "kind" in answer:
+            self._put(f"heard/{self._launch.rank}", {})
             raise _error(answer)
         return dict(answer["decision"])
 
@@ -130,14 +139,14 @@ class Meeting:
         self.store.set(key, json.dumps(value))
 
     def _get(self, key: str) -> dict[str, Any]:
-        self._until(lambda: self.store.check([key]))
-        return dict(json.loads(self.store.get(key)))
-
-    def _until(self, ready: Callable[[], bool]) -> None:
-        while not ready():
-            if self._cancelled.is_set():
-                raise self._cancelled.failure or Cancelled
-            time.sleep(POLL_SECONDS)
+        try:
+            while not self.store.check([key]):
+                if self._cancelled.is_set():
+                    raise self._cancelled.failure or Cancelled
+                time.sleep(POLL_SECONDS)
+            return dict(json.loads(self.store.get(key)))
+        except RuntimeError as error:
+            raise self._explained(error) from error
 
     def _round(self, store: Store) -> str:
         """Return a name for this start of all processes, told by the first one.

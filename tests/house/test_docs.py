@@ -33,7 +33,7 @@ LARGEST_PICTURE = 150_000
 LARGEST_IN_ALL = 2_000_000
 LEFT_AS_IT_IS = {"demo.png"}
 # What a page may call that is not ours.
-OTHERS = {"cd", "export", "git", "uv", "qgis_process"}
+OTHERS = {"cd", "export", "git", "uv", "qgis_process", "sbatch", "kubectl"}
 
 
 def blocks(path, language="bash"):

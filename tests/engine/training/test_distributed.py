@@ -62,7 +62,9 @@ def process(rank, folder):
             synchronise_on_cpu(made)
             found.append(learnt(DistributedDataParallel(made), images, target, loss))
         added = sum_over_processes(torch.tensor([1.0 + rank], requires_grad=True))
-        torch.save({"found": found, "added": added}, f"{folder}/{rank}.pt")
+        # More pixels than a float counts.
+        counted = sum_over_processes(torch.tensor([[2**53 + rank, 1]]))
+        torch.save({"found": found, "added": added, "counted": counted}, f"{folder}/{rank}.pt")
     finally:
         dist.destroy_process_group()
 
@@ -72,6 +74,7 @@ def test_two_processes_learn_what_one_learns_from_the_whole_batch(tmp_path):
     first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2))
     assert first["added"] == second["added"] == torch.tensor([3.0])
     assert not first["added"].requires_grad
+    assert first["counted"].tolist() == second["counted"].tolist() == [[2**54 + 1, 2]]
     images, target = whole_batch()
     for number, loss in enumerate(settings()):
         expected = learnt(network(), images, target, loss)

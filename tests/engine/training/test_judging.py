@@ -7,8 +7,10 @@ import torch
 
 from engine.cancellation import Cancellation
 from engine.errors import Cancelled
+from engine.evaluation.torch_confusion import confusion_counts
 from engine.models.model_file import save_model
 from engine.training.judging import Judge, telling_patches
+from engine.training.loaders import judging_loader
 from engine.training.work_folder import WorkFolder
 from tests.engine import tiny
 from tests.engine.labelled_patches import job_of, stripes, write_dataset
@@ -96,3 +98,14 @@ def test_telling_patches_show_all_classes_before_any_twice():
     assert everything[:3] == chosen
     assert telling_patches(counts, 0) == []
     assert telling_patches(np.zeros((2, 3), dtype=np.int64), 2) == []
+
+
+@pytest.mark.parametrize("processes", [2, 3])
+def test_the_matrices_of_several_processes_make_that_of_one(judged, processes):
+    """Two patches to three processes: one of them has nothing to judge, and counts nothing."""
+    job, judge, _ = judged
+    counts = np.zeros((6, 6), dtype=np.int64)
+    for rank in range(processes):
+        for batch in judging_loader(job, "val", rank, processes, 1, 0, "cpu"):
+            counts += confusion_counts(batch["target"], judge.channels(batch["image"]), 5).numpy()
+    assert (counts == judge.confusion("val", Cancellation())).all()
