@@ -14,7 +14,9 @@ system_python=/usr/bin/python3
 install_debian_packages() {
     command -v apt-get >/dev/null || return 0
     local missing=() package
-    for package in qgis python3-qgis qgis-providers qgis-server-bin python3-venv xvfb xauth git ca-certificates; do
+    # The tests ask QGIS Server for pictures, coverages and tiles, each of which is a package of its own.
+    for package in qgis python3-qgis qgis-providers qgis-server-{bin,wms,wcs,wmts} python3-venv xvfb xauth git \
+        ca-certificates; do
         dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
     done
     [ ${#missing[@]} -eq 0 ] && return 0

@@ -129,6 +129,18 @@ class Qgis:
         return self.execute("flair:classify", environment=environment, **values)
 
 
+def destinations(model, paths):
+    """Return parameters for the outputs of a model that the QGIS at hand has written.
+
+    Args:
+        model: Its file.
+        paths: By step and name, as 3.22 calls them: `classify:land cover`, which later versions call `land_cover`.
+    """
+    if "Version2" not in model.read_text(encoding="utf-8"):
+        return paths
+    return {name.partition(":")[2].replace(" ", "_"): path for name, path in paths.items()}
+
+
 def arguments_of(values):
     line = []
     for key, value in values.items():

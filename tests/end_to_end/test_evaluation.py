@@ -13,6 +13,7 @@ import rasterio
 
 from tests.end_to_end import rasters
 from tests.end_to_end.processes import PATIENCE, ROOT, names_in, wait_for
+from tests.end_to_end.qgis_runs import destinations
 
 RIGHT, WRONG = (166, 219, 160), (178, 24, 43)
 LEGEND = [(1, "#a6dba0", "right"), (2, "#b2182b", "wrong")]
@@ -186,17 +187,14 @@ def test_chain_classifies_and_evaluates(qgis, material, truth, tmp_path):
     )
     assert done.returncode == 0, done.stdout + done.stderr
     outputs = {name: tmp_path / f"{name}.tif" for name in ("map", "errors", "figure")}
-    answer = qgis.execute(
-        tmp_path / "judged.model3",
-        **{
-            "image": material.image,
-            "truth": truth,
-            "classify:land cover": outputs["map"],
-            "evaluate:errors": outputs["errors"],
-            "evaluate:report": tmp_path / "report.html",
-            "figure:raster": outputs["figure"],
-        },
-    )
+    chain = tmp_path / "judged.model3"
+    made = {
+        "classify:land cover": outputs["map"],
+        "evaluate:errors": outputs["errors"],
+        "evaluate:report": tmp_path / "report.html",
+        "figure:raster": outputs["figure"],
+    }
+    answer = qgis.execute(chain, image=material.image, truth=truth, **destinations(chain, made))
     assert answer.code == 0, answer.text
     assert "Traceback" not in answer.text
     known, predicted = rasters.read(truth), rasters.read(outputs["map"])

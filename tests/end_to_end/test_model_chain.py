@@ -11,6 +11,7 @@ from affine import Affine
 
 from tests.end_to_end import rasters
 from tests.end_to_end.processes import PATIENCE, ROOT
+from tests.end_to_end.qgis_runs import arguments_of, destinations
 
 # columns 100 to 500, rows 50 to 350
 PART = "853020,853100,6540930,6540990 [EPSG:2154]"
@@ -32,13 +33,6 @@ def chains(qgis, material, tmp_path_factory):
     return folder
 
 
-def destinations(model, land_cover, table):
-    """Return the parameters for a model's outputs: QGIS calls them otherwise in models that 3.22 wrote."""
-    later = "Version2" in model.read_text(encoding="utf-8")
-    names = ("land_cover", "table") if later else ("classify:land cover", "count:table")
-    return [f"{name}={path}" for name, path in zip(names, (land_cover, table), strict=True)]
-
-
 @pytest.mark.parametrize("name", ["fixed", "chosen"])
 def test_chain_clips_classifies_and_counts(qgis, material, chains, tmp_path, name):
     output, table = tmp_path / "map.tif", tmp_path / "table.csv"
@@ -46,7 +40,7 @@ def test_chain_clips_classifies_and_counts(qgis, material, chains, tmp_path, nam
     if name == "chosen":
         values.append(f"model={material.model}")
     model = chains / f"{name}.model3"
-    values += destinations(model, land_cover=output, table=table)
+    values += arguments_of(destinations(model, {"classify:land cover": output, "count:table": table}))
     answer = qgis.run("--json", "run", str(model), "--", *values)
     assert answer.code == 0, answer.text
     assert "Traceback" not in answer.text
@@ -65,7 +59,8 @@ def test_chain_clips_classifies_and_counts(qgis, material, chains, tmp_path, nam
 def test_a_mistake_inside_a_chain_ends_it(qgis, material, chains, tmp_path):
     values = [f"image={material.image}", f"part={PART}", "model=/nowhere/model.safetensors"]
     model = chains / "chosen.model3"
-    values += destinations(model, land_cover=tmp_path / "map.tif", table=tmp_path / "table.csv")
+    outputs = {"classify:land cover": tmp_path / "map.tif", "count:table": tmp_path / "table.csv"}
+    values += arguments_of(destinations(model, outputs))
     answer = qgis.run("--json", "run", str(model), "--", *values)
     assert answer.code != 0
     assert "There is no model file /nowhere/model.safetensors" in answer.text
