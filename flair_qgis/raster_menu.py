@@ -8,21 +8,20 @@ from qgis.core import QgsProcessingAlgorithm
 from qgis.PyQt.QtGui import QIcon
 from qgis.PyQt.QtWidgets import QAction
 
+from .groups import ORDER, group_title
 from .i18n import tr
 from .paths import resources
 from .provider import FlairProvider
 
-GROUPS = ("inputs", "training", "landcover", "evaluation", "maps", "chains", "settings")
-
 
 def grouped(provider: FlairProvider) -> List[Tuple[str, List[QgsProcessingAlgorithm]]]:
     """Return the provider's algorithms by title of their group, both in the order of work."""
-    groups: Dict[str, List[QgsProcessingAlgorithm]] = {name: [] for name in GROUPS}
+    groups: Dict[str, List[QgsProcessingAlgorithm]] = {name: [] for name in ORDER}
     for name in provider.order:
         algorithm = provider.algorithm(name)
         if algorithm is not None:
             groups.setdefault(algorithm.groupId(), []).append(algorithm)
-    return [(items[0].group(), items) for items in groups.values() if items]
+    return [(group_title(name), items) for name, items in groups.items() if items]
 
 
 class RasterMenu:

@@ -9,6 +9,7 @@ from qgis.core import QgsProcessingModelAlgorithm
 from qgis.PyQt.QtGui import QIcon
 
 from .documentation import help_page
+from .groups import numbered_title
 from .i18n import tr
 from .i18n import tr as in_language  # of texts that stand in files
 from .paths import resources
@@ -58,7 +59,7 @@ class ShippedModel(QgsProcessingModelAlgorithm):
         return help_page(self.name())
 
     def group(self) -> str:
-        return tr("Chains")
+        return numbered_title(self.groupId())
 
     def groupId(self) -> str:
         return "chains"

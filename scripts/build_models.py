@@ -57,17 +57,17 @@ def train_on_my_area() -> QgsProcessingModelAlgorithm:
     add_inputs(
         model,
         [
-            (QgsProcessingParameterRasterLayer("image", "Aerial image"), 140, 100),
-            (QgsProcessingParameterFeatureSource("labels", "Label polygons", [polygons]), 140, 150),
-            (optional(QgsProcessingParameterField("class_field", "Field of the class", None, "labels")), 140, 200),
-            (optional(QgsProcessingParameterString("classes", "Classes, such as Wald=7,Haus=1")), 140, 250),
-            (number("patch_size", "Patch size in pixels", whole, 256, 64, 4096), 140, 300),
+            (QgsProcessingParameterRasterLayer("image", "Aerial image"), 140, 120),
+            (QgsProcessingParameterFeatureSource("labels", "Label polygons", [polygons]), 140, 180),
+            (optional(QgsProcessingParameterField("class_field", "Field of the class", None, "labels")), 140, 240),
+            (optional(QgsProcessingParameterString("classes", "Classes, such as Wald=7,Haus=1")), 140, 300),
+            (number("patch_size", "Patch size in pixels", whole, 256, 64, 4096), 140, 360),
             (
                 QgsProcessingParameterEnum("preset", "Preset", PRESETS, defaultValue="quick", usesStaticStrings=True),
                 140,
-                420,
+                504,
             ),
-            (optional(number("epochs", "Epochs (empty: the preset's)", whole, None, 1, 100000)), 140, 470),
+            (optional(number("epochs", "Epochs (empty: the preset's)", whole, None, 1, 100000)), 140, 564),
             (
                 optional(
                     QgsProcessingParameterFile(
@@ -75,14 +75,14 @@ def train_on_my_area() -> QgsProcessingModelAlgorithm:
                     )
                 ),
                 140,
-                520,
+                624,
             ),
             (
                 optional(
                     QgsProcessingParameterRasterLayer("other_image", "Image to classify (empty: the aerial image)")
                 ),
                 140,
-                660,
+                792,
             ),
         ],
     )
@@ -91,7 +91,7 @@ def train_on_my_area() -> QgsProcessingModelAlgorithm:
         "extract",
         "Extract training patches",
         "flair:extractpatches",
-        (480, 190),
+        (480, 228),
         {
             "IMAGE": from_input("image"),
             "LABELS": from_input("labels"),
@@ -106,7 +106,7 @@ def train_on_my_area() -> QgsProcessingModelAlgorithm:
         "train",
         "Train a model",
         "flair:train",
-        (480, 450),
+        (480, 540),
         {
             "DATA": SOURCE.fromChildOutput("extract", "OUTPUT"),
             "PRESET": from_input_or_default("preset", "'quick'"),
@@ -120,7 +120,7 @@ def train_on_my_area() -> QgsProcessingModelAlgorithm:
         "classify",
         "Classify land cover",
         "flair:classify",
-        (480, 660),
+        (480, 792),
         {
             # a model knows no other way to take one input where another is empty
             "INPUT": SOURCE.fromExpression("coalesce(@other_image, @image)"),
@@ -128,9 +128,9 @@ def train_on_my_area() -> QgsProcessingModelAlgorithm:
         },
         (Output("land_cover", "Land cover", "OUTPUT"),),
     )
-    add_frame(model, "1. Cut patches from what you labelled", "#e4f4ea", (10, 40, 920, 300))
-    add_frame(model, "2. Learn from them", "#fdf0d5", (10, 360, 920, 200))
-    add_frame(model, "3. Map the whole image", "#e3ecf9", (10, 580, 920, 150))
+    add_frame(model, "1. Cut patches from what you labelled", "#e4f4ea", (10, 48, 920, 360))
+    add_frame(model, "2. Learn from them", "#fdf0d5", (10, 432, 920, 240))
+    add_frame(model, "3. Map the whole image", "#e3ecf9", (10, 696, 920, 180))
     model.setHelpContent(TRAIN_HELP)
     return model
 
@@ -143,17 +143,17 @@ def prepare_and_classify() -> QgsProcessingModelAlgorithm:
     add_inputs(
         model,
         [
-            (QgsProcessingParameterMultipleLayers("rgb", "Orthophoto", rasters), 140, 100),
-            (optional(QgsProcessingParameterMultipleLayers("irc", "Colour-infrared orthophoto", rasters)), 140, 150),
-            (optional(QgsProcessingParameterMultipleLayers("dsm", "Surface model", rasters)), 140, 200),
-            (optional(QgsProcessingParameterMultipleLayers("dtm", "Terrain model", rasters)), 140, 250),
-            (optional(QgsProcessingParameterExtent("extent", "Extent")), 140, 300),
+            (QgsProcessingParameterMultipleLayers("rgb", "Orthophoto", rasters), 140, 120),
+            (optional(QgsProcessingParameterMultipleLayers("irc", "Colour-infrared orthophoto", rasters)), 140, 180),
+            (optional(QgsProcessingParameterMultipleLayers("dsm", "Surface model", rasters)), 140, 240),
+            (optional(QgsProcessingParameterMultipleLayers("dtm", "Terrain model", rasters)), 140, 300),
+            (optional(QgsProcessingParameterExtent("extent", "Extent")), 140, 360),
             (
                 QgsProcessingParameterEnum(
                     "catalogue_model", "Model", names, defaultValue=ALL_BANDS, usesStaticStrings=True
                 ),
                 140,
-                440,
+                528,
             ),
             (
                 optional(
@@ -164,7 +164,7 @@ def prepare_and_classify() -> QgsProcessingModelAlgorithm:
                     )
                 ),
                 140,
-                490,
+                588,
             ),
         ],
     )
@@ -173,7 +173,7 @@ def prepare_and_classify() -> QgsProcessingModelAlgorithm:
         "prepare",
         "Prepare an image",
         "flair:prepareinput",
-        (480, 190),
+        (480, 228),
         {
             "RGB": from_input("rgb"),
             "IRC": from_input("irc"),
@@ -188,7 +188,7 @@ def prepare_and_classify() -> QgsProcessingModelAlgorithm:
         "classify",
         "Classify land cover",
         "flair:classify",
-        (480, 460),
+        (480, 552),
         {
             "INPUT": SOURCE.fromChildOutput("prepare", "OUTPUT"),
             "MODEL_NAME": from_input_or_default("catalogue_model", f"'{ALL_BANDS}'"),
@@ -196,8 +196,8 @@ def prepare_and_classify() -> QgsProcessingModelAlgorithm:
         },
         (Output("land_cover", "Land cover", "OUTPUT"),),
     )
-    add_frame(model, "1. One image of what was delivered", "#e4f4ea", (10, 40, 920, 300))
-    add_frame(model, "2. Map it", "#e3ecf9", (10, 360, 920, 180))
+    add_frame(model, "1. One image of what was delivered", "#e4f4ea", (10, 48, 920, 360))
+    add_frame(model, "2. Map it", "#e3ecf9", (10, 432, 920, 216))
     model.setHelpContent(PREPARE_HELP)
     return model
 

@@ -43,7 +43,7 @@ def model_inputs(top: int) -> list[Any]:
     file = QgsProcessingParameterFile(
         "model_file", "Model file (wins over the name)", fileFilter="Models (*.safetensors *.pth *.ckpt)"
     )
-    return [(name, 140, top), (optional(file), 140, top + 50)]
+    return [(name, 140, top), (optional(file), 140, top + 60)]
 
 
 def images(name: str, title: str) -> Any:
@@ -56,7 +56,7 @@ def zone_inputs(top: int) -> list[Any]:
     polygons = QgsProcessing.SourceType.TypeVectorPolygon
     zones = QgsProcessingParameterFeatureSource("zones", "Communes or parcels", [polygons])
     field = QgsProcessingParameterField("zone_field", "Field of their name", None, "zones")
-    return [(optional(zones), 140, top), (optional(field), 140, top + 50)]
+    return [(optional(zones), 140, top), (optional(field), 140, top + 60)]
 
 
 def classification(image: str) -> dict[str, Any]:
@@ -77,11 +77,11 @@ def classify_and_count() -> QgsProcessingModelAlgorithm:
     add_inputs(
         model,
         [
-            (images("images", "Aerial images"), 140, 100),
-            *model_inputs(150),
-            (optional(QgsProcessingParameterExtent("extent", "Extent")), 140, 250),
-            (smallest, 140, 410),
-            *zone_inputs(570),
+            (images("images", "Aerial images"), 140, 120),
+            *model_inputs(180),
+            (optional(QgsProcessingParameterExtent("extent", "Extent")), 140, 300),
+            (smallest, 140, 492),
+            *zone_inputs(684),
         ],
     )
     add_step(
@@ -89,7 +89,7 @@ def classify_and_count() -> QgsProcessingModelAlgorithm:
         "classify",
         "Classify land cover",
         "flair:classify",
-        (480, 170),
+        (480, 204),
         classification("images"),
         (Output("land_cover", "Land cover", "OUTPUT"),),
     )
@@ -99,7 +99,7 @@ def classify_and_count() -> QgsProcessingModelAlgorithm:
         "polygonise",
         "Land cover to polygons",
         "flair:polygonise",
-        (480, 410),
+        (480, 492),
         {"INPUT": classified, "MINIMUM_AREA": from_input_or_default("minimum_area", str(SMALLEST_AREA))},
         (Output("polygons", "Land-cover polygons", "OUTPUT"),),
     )
@@ -108,13 +108,13 @@ def classify_and_count() -> QgsProcessingModelAlgorithm:
         "count",
         "Areas by class",
         "flair:areastatistics",
-        (480, 580),
+        (480, 696),
         {"INPUT": classified, "AREA": from_input("zones"), "AREA_FIELD": from_input("zone_field")},
         (Output("folder", "Folder of tables", "OUTPUT"), Output("report", "Report of areas", "REPORT")),
     )
-    add_frame(model, "1. Map the image", "#e3ecf9", (10, 40, 920, 270))
-    add_frame(model, "2. Polygons for your drawing", "#fdf0d5", (10, 330, 920, 150))
-    add_frame(model, "3. Hectares, of the map as it is", "#e4f4ea", (10, 500, 920, 190))
+    add_frame(model, "1. Map the image", "#e3ecf9", (10, 48, 920, 324))
+    add_frame(model, "2. Polygons for your drawing", "#fdf0d5", (10, 396, 920, 180))
+    add_frame(model, "3. Hectares, of the map as it is", "#e4f4ea", (10, 600, 920, 228))
     model.setHelpContent(COUNT_HELP)
     return model
 
@@ -127,15 +127,15 @@ def compare_two_years() -> QgsProcessingModelAlgorithm:
     add_inputs(
         model,
         [
-            (images("before", "Images of the earlier year"), 140, 100),
-            (images("after", "Images of the later year"), 140, 150),
-            *model_inputs(200),
-            (optional(QgsProcessingParameterExtent("extent", "Extent")), 140, 300),
-            (smallest, 140, 430),
-            *zone_inputs(480),
+            (images("before", "Images of the earlier year"), 140, 120),
+            (images("after", "Images of the later year"), 140, 180),
+            *model_inputs(240),
+            (optional(QgsProcessingParameterExtent("extent", "Extent")), 140, 360),
+            (smallest, 140, 516),
+            *zone_inputs(576),
         ],
     )
-    for name, title, top in (("before", "the earlier year", 130), ("after", "the later year", 240)):
+    for name, title, top in (("before", "the earlier year", 156), ("after", "the later year", 288)):
         add_step(
             model,
             f"classify_{name}",
@@ -150,7 +150,7 @@ def compare_two_years() -> QgsProcessingModelAlgorithm:
         "change",
         "Change between the two",
         "flair:change",
-        (480, 460),
+        (480, 552),
         {
             "BEFORE": SOURCE.fromChildOutput("classify_before", "OUTPUT"),
             "AFTER": SOURCE.fromChildOutput("classify_after", "OUTPUT"),
@@ -164,8 +164,8 @@ def compare_two_years() -> QgsProcessingModelAlgorithm:
             Output("report", "Report of changes", "REPORT"),
         ),
     )
-    add_frame(model, "1. Map both years with one model", "#e3ecf9", (10, 40, 920, 310))
-    add_frame(model, "2. What became what", "#fdf0d5", (10, 370, 920, 260))
+    add_frame(model, "1. Map both years with one model", "#e3ecf9", (10, 48, 920, 372))
+    add_frame(model, "2. What became what", "#fdf0d5", (10, 444, 920, 312))
     model.setHelpContent(COMPARE_HELP)
     return model
 

@@ -53,7 +53,7 @@ def from_input_or_default(name: str, default: str) -> Any:
 def add_inputs(
     model: QgsProcessingModelAlgorithm, rows: list[tuple[QgsProcessingParameterDefinition, int, int]]
 ) -> None:
-    """Add inputs of the model, each with the place of its box."""
+    """Add inputs of the model, each with the place of its box: 60 pixels below the last, as 3.44 writes below it."""
     for definition, x, y in rows:
         component = QgsProcessingModelParameter(definition.name())
         component.setPosition(QPointF(x, y))
@@ -98,7 +98,7 @@ def add_step(
         final = QgsProcessingModelOutput(item.name, item.title)
         final.setChildId(name)
         final.setChildOutputName(item.output)
-        final.setPosition(QPointF(place[0] + 300, place[1] + 30 + 50 * number))
+        final.setPosition(QPointF(place[0] + 300, place[1] + 36 + 60 * number))
         final.setSize(BOX)
         made[item.name] = final
     child.setModelOutputs(made)

@@ -31,6 +31,7 @@ from qgis.core import (
 )
 
 from flair_qgis.catalogue import catalogue
+from flair_qgis.groups import ORDER, group_title
 from scripts.reference_pages import NOTE, REFERENCE, Pages, command_block, table, wrapped_command, write
 
 FOLDER = REFERENCE / "algorithms"
@@ -108,9 +109,7 @@ def pages(provider: QgsProcessingProvider) -> Pages:
 
 def in_order(provider: QgsProcessingProvider) -> list[QgsProcessingAlgorithm]:
     """Return all algorithms, group by group as the work goes, by name within each."""
-    groups = ["inputs", "training", "landcover", "evaluation", "maps", "chains", "settings"]
-    known = {name: place for place, name in enumerate(groups)}
-    return sorted(provider.algorithms(), key=lambda item: (known.get(item.groupId(), len(groups)), item.displayName()))
+    return sorted(provider.algorithms(), key=lambda item: (ORDER.index(item.groupId()), item.displayName()))
 
 
 def _index(algorithms: list[QgsProcessingAlgorithm]) -> str:
@@ -122,9 +121,9 @@ def _index(algorithms: list[QgsProcessingAlgorithm]) -> str:
     )
     group = ""
     for item in algorithms:
-        if item.group() != group:
-            group = item.group()
-            text += f"\n## {group}\n\n"
+        if item.groupId() != group:
+            group = item.groupId()
+            text += f"\n## {group_title(group)}\n\n"
         text += f"- [{item.displayName()}]({item.name()}.md) (`flair:{item.name()}`): {_short(item)}\n"
     return text
 

@@ -23,6 +23,7 @@ from qgis.PyQt.QtGui import QIcon
 from ..documentation import help_page
 from ..engine_process import run_engine
 from ..errors import failure
+from ..groups import numbered_title
 from ..i18n import tr
 from ..label_inputs import formats_of
 from ..paths import absolute, is_temporary, resources
@@ -52,15 +53,7 @@ class FlairAlgorithm(QgsProcessingAlgorithm):
         return self.NAME
 
     def group(self) -> str:
-        # spelled out, so that the translations can be checked
-        return {
-            "inputs": tr("Images and models"),
-            "training": tr("Training"),
-            "landcover": tr("Land cover"),
-            "evaluation": tr("Evaluation"),
-            "maps": tr("Maps and areas"),
-            "settings": tr("Settings"),
-        }[self.GROUP]
+        return numbered_title(self.GROUP)
 
     def groupId(self) -> str:
         return self.GROUP

@@ -85,7 +85,7 @@ def test_extract_train_cancel_and_train_on_from_the_dialogs(material, display, t
         values={**values, "OPTIONS": "crop=128 repeats=1"},
         seconds=300,
     )
-    assert seen["groups"]["flair:extractpatches"] == seen["groups"]["flair:train"] == "Training"
+    assert seen["groups"]["flair:extractpatches"] == seen["groups"]["flair:train"] == "2. Training"
     extracted = seen["extract"]
     assert extracted["successful"], extracted
     patches = [extracted["results"][f"{split}_PATCHES"] for split in ("TRAIN", "VAL", "TEST")]

@@ -25,6 +25,9 @@ showTips324=false
 showTips322=false
 newsFeed=false
 
+[fonts]
+downloadMissingFonts=false
+
 [core]
 NewsFeed\\httpsfeedqgisorg\\disabled=true
 """

@@ -47,7 +47,7 @@ def test_needs_no_engine_and_the_main_thread():
     found = QgsApplication.processingRegistry().createAlgorithmById(NAME)
     assert found.canExecute() == (True, "")
     assert found.flags() & QgsProcessingAlgorithm.Flag.FlagNoThreading
-    assert found.group() == "Maps and areas"
+    assert found.group() == "5. Maps and areas"
     assert not found.icon().isNull()
 
 

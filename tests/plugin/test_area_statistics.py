@@ -54,7 +54,7 @@ def test_parameters_and_outputs():
     assert isinstance(outputs["POLYGONS"], QgsProcessingOutputVectorLayer)
     assert isinstance(outputs["REPORT"], QgsProcessingOutputHtml)
     assert definitions["AREA_FIELD"].parentLayerParameterName() == "AREA"
-    assert (found.group(), found.groupId()) == ("Maps and areas", "maps")
+    assert (found.group(), found.groupId()) == ("5. Maps and areas", "maps")
     assert not found.icon().isNull()
     assert "qgis_process run flair:areastatistics" in found.shortHelpString()
 

@@ -46,7 +46,7 @@ def test_parameters_and_outputs():
     assert set(outputs) == {"OUTPUT", "REPORT", "RESULTS", "TABLE2", "TABLE3", "FAILED", "SECONDS"}
     assert isinstance(outputs["REPORT"], QgsProcessingOutputHtml)
     assert "flair-table2" in definitions["STUDY_NAME"].options()
-    assert (found.group(), found.groupId()) == ("Evaluation", "evaluation")
+    assert (found.group(), found.groupId()) == ("4. Evaluation", "evaluation")
     assert not found.icon().isNull()
 
 

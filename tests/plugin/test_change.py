@@ -42,7 +42,7 @@ def test_parameters_and_outputs():
     assert set(outputs) == {"OUTPUT", "CHANGE_MAP", "REPORT", "TABLE", "CHANGED", "COMPARED", "SECONDS"}
     assert isinstance(outputs["CHANGE_MAP"], QgsProcessingOutputRasterLayer)
     assert isinstance(outputs["REPORT"], QgsProcessingOutputHtml)
-    assert (found.group(), found.groupId()) == ("Maps and areas", "maps")
+    assert (found.group(), found.groupId()) == ("5. Maps and areas", "maps")
     assert not found.icon().isNull()
 
 

@@ -51,7 +51,7 @@ def test_parameters_and_outputs():
     assert {item.name() for item in found.outputDefinitions()} >= {"OUTPUT", "PIXELS", "SECONDS"}
     required = [item.name() for item in found.parameterDefinitions() if not item.flags() & item.FlagOptional]
     assert [name for name in required if name in ("INPUT", "OUTPUT", "MODEL", "CONFIDENCE")] == ["INPUT", "OUTPUT"]
-    assert found.group() == "Land cover"
+    assert found.group() == "3. Land cover"
     assert found.groupId() == "landcover"
     assert "FLAIR-INC_rgbie_15cl_resnet34-unet" in found.parameterDefinition("MODEL_NAME").options()
 

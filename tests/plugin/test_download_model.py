@@ -33,7 +33,7 @@ def test_parameters_and_outputs():
     assert found.parameterDefinition("MODEL").options() == list(catalogue())
     assert found.parameterDefinition("MODEL").usesStaticStrings()
     assert isinstance(found.outputDefinition("MODEL_FILE"), QgsProcessingOutputFile)
-    assert (found.group(), found.groupId()) == ("Images and models", "inputs")
+    assert (found.group(), found.groupId()) == ("1. Images and models", "inputs")
 
 
 def test_into_a_file(fake_engine, tmp_path, context, feedback):

@@ -76,7 +76,7 @@ def test_parameters_and_outputs():
     assert definitions["ERROR_MAP"].createByDefault()
     assert definitions["CLASS_FIELD"].parentLayerParameterName() == "TRUTH"
     assert definitions["AREA_FIELD"].parentLayerParameterName() == "AREA"
-    assert (found.group(), found.groupId()) == ("Evaluation", "evaluation")
+    assert (found.group(), found.groupId()) == ("4. Evaluation", "evaluation")
     assert not found.icon().isNull()
 
 

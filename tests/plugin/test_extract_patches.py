@@ -53,7 +53,7 @@ def test_parameters_and_outputs():
     assert isinstance(outputs["TABLE"], QgsProcessingOutputHtml)
     assert found.parameterDefinition("TABLE").createByDefault()
     assert found.parameterDefinition("CLASS_FIELD").parentLayerParameterName() == "LABELS"
-    assert (found.group(), found.groupId()) == ("Training", "training")
+    assert (found.group(), found.groupId()) == ("2. Training", "training")
 
 
 def test_all_values_arrive(fake_engine, image, labels, tmp_path, context, feedback):

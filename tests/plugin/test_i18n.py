@@ -58,9 +58,9 @@ def test_language_of_qgis(monkeypatch):
     monkeypatch.setattr(i18n, "language", lambda: "fr")
     algorithm = QgsApplication.processingRegistry().algorithmById("flair:classify").create()
     assert algorithm.displayName() == "Classer l'occupation du sol"
-    assert algorithm.group() == "Occupation du sol"
+    assert algorithm.group() == "3. Occupation du sol"
     training = QgsApplication.processingRegistry().algorithmById("flair:train").create()
-    assert (training.displayName(), training.group()) == ("Entraîner un modèle", "Entraînement")
+    assert (training.displayName(), training.group()) == ("Entraîner un modèle", "2. Entraînement")
     monkeypatch.setattr(i18n, "language", lambda: "de")
     assert i18n.tr("Land cover") == "Land cover"
     assert QgsApplication.processingRegistry().algorithmById("flair:classify").name() == "classify"

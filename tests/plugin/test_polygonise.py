@@ -52,7 +52,7 @@ def test_parameters_and_outputs():
     assert set(outputs) == {"OUTPUT", "POLYGONS", "SECONDS"}
     assert isinstance(outputs["OUTPUT"], QgsProcessingOutputVectorLayer)
     assert definitions["OUTPUT"].defaultFileExtension() == "gpkg"
-    assert (found.group(), found.groupId()) == ("Maps and areas", "maps")
+    assert (found.group(), found.groupId()) == ("5. Maps and areas", "maps")
     assert not found.icon().isNull()
     assert "qgis_process run flair:polygonise" in found.shortHelpString()
 

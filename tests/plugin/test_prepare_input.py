@@ -81,7 +81,7 @@ def test_parameters_and_outputs():
     assert set(outputs) == {"OUTPUT", "REPORT", "BAND_NAMES", "PIXELS", "SECONDS"}
     # what makes QGIS show it in the viewer of results
     assert isinstance(outputs["REPORT"], QgsProcessingOutputHtml)
-    assert (found.group(), found.groupId()) == ("Images and models", "inputs")
+    assert (found.group(), found.groupId()) == ("1. Images and models", "inputs")
 
 
 def test_all_values_arrive(fake_engine, image, irc, heights, tmp_path, context, feedback):

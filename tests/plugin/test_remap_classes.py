@@ -25,7 +25,7 @@ def test_parameters_and_outputs():
     shown = [item.name() for item in found.parameterDefinitions() if not item.flags() & item.FlagAdvanced]
     assert shown == ["INPUT", "MAPPING", "TABLE", "OUTPUT"]
     assert {item.name() for item in found.outputDefinitions()} == {"OUTPUT", "PIXELS", "SECONDS"}
-    assert found.group() == "Maps and areas"
+    assert found.group() == "5. Maps and areas"
     assert not found.icon().isNull()
 
 
