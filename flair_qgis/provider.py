@@ -62,7 +62,9 @@ class FlairProvider(QgsProcessingProvider):
         return super().load()
 
     def unload(self) -> None:
-        QgsApplication.processingRegistry().providerAdded.disconnect(self._add_chains)
+        registry = QgsApplication.processingRegistry()
+        if registry is not None:  # when QGIS 3.44 ends, it is gone before its providers are
+            registry.providerAdded.disconnect(self._add_chains)
         remove_settings()
         super().unload()
 
