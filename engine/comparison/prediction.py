@@ -20,6 +20,8 @@ from engine.rasters.named_classes import named_classes
 from engine.rasters.polygons import VECTOR_ERRORS
 from engine.rasters.raster_file import RasterFile, describe
 from engine.rasters.source import RasterSource
+from engine.remote_path import is_remote
+from engine.storage.inputs import check_readable
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,8 @@ def open_prediction(
 
 
 def _described(path: str) -> RasterFile:
+    if is_remote(path):
+        check_readable(path)
     try:
         return describe(path)
     except InputError as error:

@@ -17,8 +17,10 @@ from engine.extraction.label_polygons import LabelPolygons
 from engine.extraction.label_raster import LabelRasters
 from engine.extraction.labels import Labels
 from engine.rasters.polygons import VECTOR_ERRORS
-from engine.rasters.raster_file import GDAL_ERRORS
+from engine.rasters.raster_file import GDAL_ERRORS, configure_gdal
 from engine.rasters.source import RasterSource, stamp
+from engine.remote_path import is_remote
+from engine.storage.inputs import check_readable
 
 # A Shapefile keeps its attributes and its CRS in files of their own.
 _BESIDE = (".dbf", ".shx", ".prj", ".cpg")
@@ -72,6 +74,9 @@ def _is_vector(path: str) -> bool:
     Raises:
         InputError: It is missing, empty, or neither.
     """
+    configure_gdal()
+    if is_remote(path):
+        check_readable(path)
     plain = not path.startswith("/vsi")
     if plain and not Path(path).exists():
         raise InputError(f"There is no file '{path}'.", "Check the path of the labels.")

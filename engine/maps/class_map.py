@@ -23,6 +23,8 @@ from engine.rasters.polygons import VECTOR_ERRORS
 from engine.rasters.raster_file import describe
 from engine.rasters.source import RasterSource
 from engine.rasters.windows import PixelWindow
+from engine.remote_path import is_remote
+from engine.storage.inputs import check_readable
 
 # Pixels of what is read at once, and its side where the file is not made of long rows.
 TILE = 1024
@@ -117,6 +119,8 @@ def open_class_map(path: str, *, nomenclature: str | None, crs: str | None, what
         InputError: The file cannot be used.
         ModelError: The nomenclature cannot be used.
     """
+    if is_remote(path):
+        check_readable(path)
     try:
         file = describe(path)
     except InputError as error:

@@ -15,6 +15,8 @@ from rasterio.io import DatasetReader
 
 from engine.rasters.raster_file import RasterFile, open_dataset
 from engine.rasters.windows import PixelWindow
+from engine.remote_path import is_remote
+from engine.storage.inputs import text_of
 
 # XML of a VRT: GDAL has parsed the same text before us, and expat itself limits the growth of entities.
 # Looking all blocks up takes about a microsecond each.
@@ -173,6 +175,8 @@ def _vrt_coverage(file: RasterFile, bands: set[int]) -> RectangleCoverage | None
     try:
         if file.path.lstrip().startswith("<VRTDataset"):
             root = ElementTree.fromstring(file.path)  # nosec B314
+        elif is_remote(file.path):
+            root = ElementTree.fromstring(text_of(file.path) or "")  # as a file on disk  # nosec B314
         elif not file.path.startswith("/vsi") and Path(file.path).is_file():
             root = ElementTree.parse(file.path).getroot()  # nosec B314
         else:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from engine.nomenclature import SPARE_COLORS, LandCoverClass, Nomenclature, load_nomenclature
 from engine.rasters.raster_file import RasterFile, open_dataset
+from engine.remote_path import is_remote
+from engine.storage.inputs import text_of
 
 
 def named_classes(file: RasterFile) -> Nomenclature:
@@ -37,15 +39,21 @@ def named_classes(file: RasterFile) -> Nomenclature:
 
 
 def _categories(file: RasterFile) -> list[str]:
-    for path in (Path(f"{file.path}.aux.xml"), Path(file.path)):
-        if path.suffix.lower() not in (".xml", ".vrt") or not path.is_file():
+    for path in (f"{file.path}.aux.xml", file.path):
+        text = _text(path) if path.lower().endswith((".xml", ".vrt")) else None
+        if text is None:
             continue
-        text = path.read_text(encoding="utf-8", errors="replace")
         block = re.search(r"<CategoryNames>(.*?)</CategoryNames>", text, re.DOTALL)
         if block:
             found = re.findall(r"<Category\s*/>|<Category>(.*?)</Category>", block[1], re.DOTALL)
             return [html.unescape(name).strip() for name in found]
     return []
+
+
+def _text(path: str) -> str | None:
+    if is_remote(path):
+        return text_of(path)
+    return Path(path).read_text(encoding="utf-8", errors="replace") if Path(path).is_file() else None
 
 
 def _colors(file: RasterFile) -> dict[int, str]:

@@ -16,8 +16,10 @@ from rasterio.errors import CRSError
 from rasterio.warp import transform as warp_transform
 
 from engine.errors import InputError
-from engine.rasters.raster_file import GDAL_ERRORS
+from engine.rasters.raster_file import GDAL_ERRORS, configure_gdal
 from engine.rasters.windows import PixelWindow
+from engine.remote_path import is_remote
+from engine.storage.inputs import check_readable
 
 VECTOR_ERRORS = (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError)
 
@@ -33,6 +35,9 @@ def choose_layer(path: str, layer: str | None, what: str) -> str:
     Raises:
         InputError: The file cannot be read or has no such layer.
     """
+    configure_gdal()
+    if is_remote(path):
+        check_readable(path)
     if not path.startswith("/vsi") and not Path(path).exists():
         raise InputError(f"There is no file '{path}'.", f"Check the path of {what}.")
     try:

@@ -17,6 +17,9 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader
 
 from engine.errors import InputError
+from engine.remote_path import is_remote
+from engine.storage.endpoint import tell_gdal
+from engine.storage.inputs import check_readable
 
 # What rasterio raises when GDAL or PROJ refuses; its base class is public nowhere else.
 GDAL_ERRORS = (RasterioError, CPLE_BaseError)
@@ -38,6 +41,7 @@ def configure_gdal() -> None:
     """Set GDAL's memory and file limits for this process; a person's own environment variables win."""
     for key, value in _GDAL_SETTINGS.items():
         os.environ.setdefault(key, value)
+    tell_gdal()
 
 
 def on_earth(crs: CRS | None) -> bool:
@@ -103,9 +107,11 @@ def open_dataset(path: str) -> DatasetReader:
     """Open a raster for reading.
 
     Raises:
-        InputError: There is no such file, it is empty, a folder, or no raster.
+        InputError: There is no such file, it is empty, a folder, or no raster; storage cannot be asked for it.
     """
     configure_gdal()
+    if is_remote(path):
+        check_readable(path)
     plain = not path.startswith("/vsi") and "://" not in path
     if plain and Path(path).is_dir():
         raise InputError(f"'{path}' is a folder, not a raster.", "Name the image files in it one by one, or a VRT.")

@@ -18,6 +18,7 @@ from engine.rasters.raster_file import GDAL_ERRORS, RasterFile, open_dataset
 from engine.rasters.resampling import apply_taps, make_taps, reflect
 from engine.rasters.validity import ValidityRule
 from engine.rasters.windows import PixelWindow
+from engine.remote_path import is_remote
 
 if TYPE_CHECKING:
     from engine.rasters.source import RasterSource
@@ -100,7 +101,9 @@ class FileReader:
             raise InputError(
                 f"'{self._file.path}' cannot be read in rows {window.row} to {window.bottom - 1}, columns "
                 f"{window.column} to {window.right - 1}" + (f": {reason[0].rstrip('.')}." if reason else "."),
-                "The file is damaged or incomplete: copy or download it again.",
+                "The connection or the storage failed: run the same command again, it goes on where it can."
+                if is_remote(self._file.path)
+                else "The file is damaged or incomplete: copy or download it again.",
             ) from error
         return values
 

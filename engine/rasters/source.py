@@ -29,6 +29,8 @@ from engine.rasters.raster_file import RasterFile, describe, on_earth
 from engine.rasters.reader import FileReader, RasterReader
 from engine.rasters.validity import ValidityRule, can_hold
 from engine.rasters.windows import PixelWindow
+from engine.remote_path import is_remote
+from engine.storage.inputs import stamp_of
 
 _FILES_NAMED = 50
 
@@ -332,8 +334,14 @@ def _absolute(path: str) -> str:
     return str(Path(path).absolute()) if Path(path).exists() else path
 
 
-def stamp(path: str) -> tuple[int | None, int | None]:
-    """Return size in bytes and modification time in ns of a file, or of the archive that holds it."""
+def stamp(path: str) -> tuple[int | None, int | str | None]:
+    """Return size in bytes and modification time in ns of a file, or of the archive that holds it.
+
+    Files in storage have the name of their version (ETag) in place of the time.
+    """
+    if is_remote(path):
+        found = stamp_of(path)
+        return (found.size, found.version) if found else (None, None)
     with contextlib.suppress(OSError):
         status = Path(path).stat()
         if S_ISREG(status.st_mode):

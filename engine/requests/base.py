@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from engine.remote_path import with_gdal_paths
 
 
 def _as_list(value: Any) -> Any:
@@ -43,3 +45,9 @@ class Request(BaseModel):
 
     POSITIONAL: ClassVar[str] = ""
     """Option that the command line also takes without its name."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _addresses(cls, values: Any) -> Any:
+        """Write addresses of storage (s3://bucket/key) as GDAL does; everything behind requests knows only these."""
+        return with_gdal_paths(values)

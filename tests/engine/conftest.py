@@ -8,7 +8,8 @@ import pytest
 from engine.inference.graph import cached_graph, export_graph
 from engine.models.model_file import save_model
 from engine.models.resolve import resolve_model
-from tests.engine import tiny
+from engine.storage.inputs import forget
+from tests.engine import storage_server, tiny
 
 # Threads of torch wait for each other busily: with one set per test process they take ten times as long.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -75,3 +76,29 @@ def tiny_graph(tiny_model, shared_cache):
     with filelock.FileLock(shared_cache / "lock"), pytest.MonkeyPatch.context() as patch:
         patch.setattr("engine.inference.graph._working_memory", lambda exported, bands: 300.0)
         return cached_graph(model) or export_graph(model, Recorder())
+
+
+@pytest.fixture(scope="session")
+def storage_line():
+    """The line to storage that speaks the protocol of S3, for all tests of a worker."""
+    with storage_server.storage_server() as line:
+        yield line
+
+
+@pytest.fixture
+def storage(storage_line, tmp_path, monkeypatch):
+    """Storage with an empty bucket, reached through a line that counts; the environment names it."""
+    for name in storage_server.VARIABLES:
+        # Set first, so that what GDAL is told in the environment vanishes with the test.
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    for name, value in storage_server.environment(storage_line.url).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "no config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "no credentials"))
+    monkeypatch.setenv("FLAIR_WORK_DIR", str(tmp_path / "work"))
+    forget()
+    storage_line.rule()
+    yield storage_server.Bucket(storage_line)
+    storage_line.rule()
+    forget()

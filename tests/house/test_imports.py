@@ -10,7 +10,8 @@ import pytest
 INSIDE_QGIS = {"qgis", "osgeo", "PyQt5", "PyQt6", "processing", "numpy"}
 ENGINE_ONLY = {"torch", "torchvision", "rasterio", "pydantic", "yaml", "openvino", "nncf", "safetensors", "shapely"}
 ROOMS = {
-    "rasters": set(),
+    "storage": set(),
+    "rasters": {"storage"},
     "hub": set(),
     # A name of the catalogue stands for weights that may have to be fetched first.
     "models": {"hub"},
@@ -20,13 +21,13 @@ ROOMS = {
     "vectors": {"rasters"},
     "evaluation": set(),
     "reports": set(),
-    "extraction": {"rasters", "data"},
+    "extraction": {"rasters", "data", "storage"},
     "acquisition": {"rasters", "data"},
     "services": {"acquisition", "rasters"},
     # The truth is read as labels are: from the same files, with the same words of what is wrong with them.
-    "comparison": {"rasters", "extraction", "evaluation"},
-    "maps": {"rasters"},
-    "preparation": {"rasters", "services"},
+    "comparison": {"rasters", "extraction", "evaluation", "storage"},
+    "maps": {"rasters", "storage"},
+    "preparation": {"rasters", "services", "storage"},
     "training": {"rasters", "models", "data", "evaluation"},
     "ign": {"rasters", "models", "data", "evaluation"},
     "study": {"rasters", "models", "data", "inference", "evaluation", "comparison"},
@@ -46,6 +47,7 @@ ROOMS = {
         "maps",
         "preparation",
         "services",
+        "storage",
         "training",
         "ign",
         "study",
@@ -65,6 +67,7 @@ SHARED = {
     "nomenclature",
     "part_reporter",
     "recipe",
+    "remote_path",
     "requests",
     "resources",
     "text_file",
