@@ -9,6 +9,8 @@ from pathlib import Path
 from engine.errors import InputError
 from engine.events import Reporter
 from engine.preparation.product_names import Product, read_name
+from engine.remote_path import is_remote, shown
+from engine.storage.inputs import files_in
 
 _ENDINGS = (".tif", ".tiff", ".jp2", ".vrt")
 _TITLES: dict[Product, str] = {
@@ -40,6 +42,9 @@ def find_files(
     """
     found: list[str] = []
     for path in paths:
+        if is_remote(path) and path.endswith("/"):
+            found += _fitting([Path(item) for item in files_in(path)], shown(path), option, product, reporter)
+            continue
         if not path.startswith("/vsi") and Path(path).is_dir():
             found += _in_folder(Path(path), option, product, reporter)
             continue
@@ -60,7 +65,14 @@ def find_files(
 
 
 def _in_folder(folder: Path, option: str, product: Product | None, reporter: Reporter) -> list[str]:
-    everything = _rasters(folder.iterdir()) or _rasters(folder.rglob("*"))
+    files = [path for path in folder.iterdir() if path.is_file()]
+    if not any(path.suffix.lower() in _ENDINGS for path in files):
+        files = [path for path in folder.rglob("*") if path.is_file()]
+    return _fitting(files, str(folder), option, product, reporter)
+
+
+def _fitting(files: Iterable[Path], folder: str, option: str, product: Product | None, reporter: Reporter) -> list[str]:
+    everything = sorted(path for path in files if path.suffix.lower() in _ENDINGS)
     tiles = [path for path in everything if path.suffix.lower() != ".vrt"] or everything
     fitting = [path for path in tiles if product is None or read_name(path.name).product in (None, product)]
     if not fitting:
@@ -72,8 +84,4 @@ def _in_folder(folder: Path, option: str, product: Product | None, reporter: Rep
         )
     left = len(everything) - len(fitting)
     reporter.log(f"{option}: {len(fitting)} files in '{folder}'" + (f"; {left} others are left out." if left else "."))
-    return [str(path) for path in fitting]
-
-
-def _rasters(paths: Iterable[Path]) -> list[Path]:
-    return sorted(path for path in paths if path.suffix.lower() in _ENDINGS and path.is_file())
+    return [path.as_posix() if is_remote(path) else str(path) for path in fitting]

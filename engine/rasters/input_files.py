@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from engine.errors import InputError
+from engine.remote_path import gdal_path, is_remote, shown
+from engine.storage.inputs import files_in
 
 SUFFIXES = (".tif", ".tiff", ".jp2", ".img", ".vrt")
 """Rasters that are looked for in a folder."""
@@ -36,6 +38,9 @@ def listed_files(inputs: Sequence[str]) -> list[str]:
 def _files_of(item: str) -> Iterator[str]:
     if item.startswith("@"):
         yield from _of_list(Path(item[1:]))
+        return
+    if is_remote(item) and item.endswith("/"):
+        yield from _of_remote_folder(item)
         return
     if item.startswith("/vsi") or "://" in item or "<" in item:
         yield item
@@ -67,6 +72,18 @@ def _of_folder(folder: Path) -> list[str]:
             "Name the folder in which the images themselves lie; folders inside it are not searched.",
         )
     return [str(folder / name) for name in plain or names]
+
+
+def _of_remote_folder(folder: str) -> list[str]:
+    """Return the rasters of a folder in storage, as `_of_folder` does of one on disk."""
+    found = [path for path in files_in(folder) if "/" not in path[len(folder) :] and path.lower().endswith(SUFFIXES)]
+    plain = [path for path in found if not path.lower().endswith(".vrt")]
+    if not found:
+        raise InputError(
+            f"The folder '{shown(folder)}' holds no raster ({', '.join(SUFFIXES)}).",
+            "Name the folder in which the images themselves lie; folders inside it are not searched.",
+        )
+    return plain or found
 
 
 def _of_list(path: Path) -> list[str]:
@@ -111,6 +128,7 @@ def _of_index(path: Path) -> list[str]:
 
 def _found_from(folder: Path, name: str) -> str:
     """Return a path relative to the file that names it, unless it is found from the working folder alone."""
+    name = gdal_path(name)
     if name.startswith("/vsi") or "://" in name or Path(name).is_absolute():
         return name
     beside = folder / name

@@ -13,6 +13,8 @@ from affine import Affine
 
 from engine.commands import area_statistics, classify
 from engine.errors import InputError
+from engine.preparation.inputs import find_files
+from engine.rasters.input_files import listed_files
 from engine.rasters.polygons import choose_layer
 from engine.rasters.source import RasterSource
 from engine.rasters.windows import PixelWindow
@@ -113,6 +115,8 @@ def test_several_files_make_a_mosaic(storage, noise, tmp_path, recorder):
             part.write(pixels[:, :, column : column + 1024])
         addresses.append(gdal_path(storage.put(f"tiles/{column}.tif", tmp_path / f"{column}.tif")))
     assert files_in(gdal_path(storage.address("tiles"))) == sorted(addresses)
+    assert listed_files([gdal_path(storage.address("tiles/"))]) == sorted(addresses)
+    assert find_files([gdal_path(storage.address("tiles/"))], "rgb", None, recorder, strict=True) == sorted(addresses)
     source = RasterSource.open(addresses, BANDS, reporter=recorder)
     with source.reader() as reader:
         values, _ = reader.read(PixelWindow(100, 1000, 64, 64))
