@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree  # nosec B405 - answers of the server that the person chose
+from xml.etree import ElementTree  # answers of a chosen server  # nosec B405
 
 import httpx2
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from xml.etree import ElementTree  # nosec B405 - answers of the server that the person chose
+from xml.etree import ElementTree  # answers of a chosen server  # nosec B405
 
 import httpx2
 
@@ -73,7 +73,7 @@ def refused(answer: httpx2.Response, path: str, endpoint: Endpoint, failure: Fai
     if status == 407:
         return failure(
             "The network's proxy asks for a name and a password.",
-            "Put them into HTTPS_PROXY: http://NAME:PASSWORD@HOST:PORT.",
+            "Put them into HTTPS_PROXY, before the name of the proxy.",
         )
     if status in PASSING_STATUS:
         return failure(

@@ -180,7 +180,7 @@ def test_what_is_not_there_is_told(storage, recorder):
     assert f"There is no file '{storage.address('no.tif')}'." in fails(storage.address("no.tif"), recorder)
     assert "There is no bucket 'no-such-bucket'" in fails("s3://no-such-bucket/i.tif", recorder)
     assert "is a folder" in fails(storage.address("tiles"), recorder)
-    assert "is a folder" in fails(storage.address("tiles/"), recorder)
+    assert "There are no files in 's3" in fails(storage.address("none/"), recorder)
     assert "is empty" in fails(storage.address("empty.tif"), recorder)
     assert "is not a raster" in fails(storage.address("text.tif"), recorder)
     with pytest.raises(InputError, match="There is no file 's3"):
