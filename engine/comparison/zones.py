@@ -12,15 +12,12 @@ import shapely
 
 from engine.errors import InputError
 from engine.events import Reporter
+from engine.polygon_names import NUMBERS, name_of, naming_field
 from engine.rasters.area import AreaOfInterest, area_of_polygons
 from engine.rasters.polygons import VECTOR_ERRORS, choose_layer, layer_crs, not_a_vector_file, reproject, valid_parts
 from engine.rasters.source import RasterSource
 from engine.rasters.windows import PixelWindow
 
-NAME_FIELDS = ("name", "nom", "title", "id", "code")
-"""Fields that name a polygon where none was asked for; the first that exists is taken."""
-# Those of them that name only where each polygon has its own.
-_NUMBERS = ("id", "code")
 # A row for each of more polygons is read by nobody, and each holds a matrix.
 MOST = 5000
 
@@ -55,7 +52,7 @@ def read_zones(path: str, layer: str | None, field: str | None, source: RasterSo
     Args:
         path: Any vector file that GDAL reads.
         layer: Name of the layer; None takes the first with polygons.
-        field: Field that names the polygons; None takes the first of `NAME_FIELDS` that exists, an id or code only
+        field: Field that names the polygons; None takes the first of `polygon_names.NAME_FIELDS`, an id or code only
             where each polygon has its own; else numbers from 1.
         source: The raster.
         reporter: Is told what is left out.
@@ -66,8 +63,7 @@ def read_zones(path: str, layer: str | None, field: str | None, source: RasterSo
     chosen = choose_layer(path, layer, "the area")
     try:
         fields = [str(item) for item in pyogrio.read_info(path, layer=chosen)["fields"]]
-        plain = {item.casefold(): item for item in reversed(fields)}
-        naming = _naming(plain, field, path, fields)
+        naming = naming_field(fields, field, path)
         meta, _, binary, attributes = pyogrio.raw.read(
             path, layer=chosen, columns=[naming] if naming else [], force_2d=True
         )
@@ -79,8 +75,8 @@ def read_zones(path: str, layer: str | None, field: str | None, source: RasterSo
             f"The area '{path}' has {len(geometries)} polygons; up to {MOST} can each have a row.",
             "Dissolve them to fewer, in QGIS for example.",
         )
-    texts = [_text(value) for value in attributes[0].tolist()] if naming else [""] * len(geometries)
-    if naming and field is None and naming.casefold() in _NUMBERS and len(set(texts)) < len(texts):
+    texts = [name_of(value) for value in attributes[0].tolist()] if naming else [""] * len(geometries)
+    if naming and field is None and naming.casefold() in NUMBERS and len(set(texts)) < len(texts):
         # Polygons of classes share their codes, which tells none from another.
         texts = [""] * len(geometries)
     crs = layer_crs(meta.get("crs"), path)
@@ -104,22 +100,3 @@ def read_zones(path: str, layer: str | None, field: str | None, source: RasterSo
         # Built before threads share it.
         _ = zones._tree
     return zones
-
-
-def _text(value: object) -> str:
-    """Return an attribute as a name; empty where it has no value."""
-    if value is None or (isinstance(value, float) and value != value):
-        return ""
-    # Whole numbers among which one is missing come as real ones.
-    return str(int(value) if isinstance(value, float) and value.is_integer() else value).strip()
-
-
-def _naming(plain: dict[str, str], wanted: str | None, path: str, fields: list[str]) -> str | None:
-    if wanted is None:
-        return next((plain[name] for name in NAME_FIELDS if name in plain), None)
-    if wanted in fields:
-        return wanted
-    if wanted.casefold() in plain:
-        return plain[wanted.casefold()]
-    has = f"It has: {', '.join(fields)}." if fields else "It has no fields."
-    raise InputError(f"The area '{path}' has no field '{wanted}'.", has)

@@ -19,6 +19,7 @@ from rasterio.features import rasterize
 
 from engine.errors import InputError, RequestError
 from engine.events import Reporter, SilentReporter
+from engine.polygon_names import NUMBERS, name_of, naming_field
 from engine.rasters.ground_sampling import ground_sampling_distance
 from engine.rasters.polygons import (
     VECTOR_ERRORS,
@@ -32,10 +33,6 @@ from engine.rasters.polygons import (
 from engine.rasters.source import RasterSource
 from engine.rasters.windows import PixelWindow
 
-NAME_FIELDS = ("name", "nom", "title", "id", "code")
-"""Fields that name a polygon where none was asked for; the first that exists is taken."""
-# Those of them that name only where each polygon has its own.
-_NUMBERS = ("id", "code")
 # Each takes a row of figures in memory and in the files.
 MOST = 250_000
 # Polygons that are left out and named one by one.
@@ -137,7 +134,7 @@ def read_zones(path: str, layer: str | None, name_field: str | None, source: Ras
     Args:
         path: Any vector file that GDAL reads.
         layer: Name of the layer; None takes the first with polygons.
-        name_field: Field that names them; None takes the first of `NAME_FIELDS` that exists, an id or code only
+        name_field: Field that names them; None takes the first of `polygon_names.NAME_FIELDS`, an id or code only
             where each polygon has its own; else numbers from 1.
         source: The raster.
         reporter: Is told what was found, and warned of what is left out.
@@ -148,7 +145,7 @@ def read_zones(path: str, layer: str | None, name_field: str | None, source: Ras
     chosen = choose_layer(path, layer, "the area")
     try:
         fields = [str(item) for item in pyogrio.read_info(path, layer=chosen)["fields"]]
-        naming = _naming(fields, name_field, path)
+        naming = naming_field(fields, name_field, path)
         meta, fids, binary, attributes = pyogrio.raw.read(
             path, layer=chosen, columns=[naming] if naming else [], force_2d=True, return_fids=True
         )
@@ -157,8 +154,8 @@ def read_zones(path: str, layer: str | None, name_field: str | None, source: Ras
     if binary is None or len(binary) == 0:
         raise InputError(f"The layer '{chosen}' of '{path}' is empty.", "Draw a polygon in it, or choose another one.")
     given = attributes[0].tolist() if naming else [None] * len(binary)
-    names = [_text(value) or str(number) for number, value in enumerate(given, 1)]
-    if naming and name_field is None and naming.casefold() in _NUMBERS and len(set(names)) < len(names):
+    names = [name_of(value) or str(number) for number, value in enumerate(given, 1)]
+    if naming and name_field is None and naming.casefold() in NUMBERS and len(set(names)) < len(names):
         # Polygons of classes share their codes, which tells none from another.
         naming, names = None, [str(number) for number in range(1, len(names) + 1)]
     parts, owners = valid_parts(shapely.from_wkb(binary, on_invalid="ignore"))
@@ -288,23 +285,3 @@ def _some(names: Sequence[str]) -> str:
     shown = ", ".join(f"'{name}'" for name in names[:_NAMED])
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return f"{len(names)} polygons ({shown}{more})" if len(names) > 1 else f"The polygon {shown}"
-
-
-def _text(value: object) -> str:
-    """Return an attribute as a name; empty where it has no value."""
-    if value is None or (isinstance(value, float) and value != value):
-        return ""
-    # Whole numbers among which one is missing come as real ones.
-    return str(int(value) if isinstance(value, float) and value.is_integer() else value).strip()
-
-
-def _naming(fields: list[str], wanted: str | None, path: str) -> str | None:
-    plain = {item.casefold(): item for item in reversed(fields)}
-    if wanted is None:
-        return next((plain[name] for name in NAME_FIELDS if name in plain), None)
-    if wanted in fields:
-        return wanted
-    if wanted.casefold() in plain:
-        return plain[wanted.casefold()]
-    has = f"It has: {', '.join(fields)}." if fields else "It has no fields."
-    raise InputError(f"The area '{path}' has no field '{wanted}'.", has)

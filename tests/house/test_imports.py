@@ -66,6 +66,7 @@ SHARED = {
     "launch",
     "nomenclature",
     "part_reporter",
+    "polygon_names",
     "recipe",
     "remote_path",
     "requests",
