@@ -26,10 +26,6 @@ def largest_class_renderer(classes: Sequence[Mapping[str, Any]]) -> QgsCategoriz
 class AreaStylePostProcessor(LayerPostProcessor):
     """Colours polygons of areas once QGIS has loaded them."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.classes: Sequence[Mapping[str, Any]] = ()
-
     def postProcessLayer(
         self, layer: QgsMapLayer, context: QgsProcessingContext, feedback: QgsProcessingFeedback
     ) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+import shutil
+import tempfile
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Optional
+from typing import Dict, Iterator, Mapping, Optional
 
 from osgeo import gdal
 from qgis.core import QgsProcessingFeedback, QgsRasterInterface, QgsRasterLayer
@@ -41,6 +44,32 @@ def describe_class_raster(layer: Optional[QgsRasterLayer]) -> LayerInput:
             tr("Choose a raster of one band that holds codes."),
         )
     return described
+
+
+@contextmanager
+def class_raster_options(
+    rasters: Mapping[str, LayerInput], feedback: QgsProcessingFeedback
+) -> Iterator[Dict[str, str]]:
+    """Give class rasters as options of the engine; what has to be copied for it lasts as long as the context.
+
+    Args:
+        rasters: Rasters by parameter; see `describe_class_raster`.
+        feedback: Where messages are shown.
+
+    Raises:
+        QgsProcessingException: One could not be copied.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="flair_input_"))
+    try:
+        options: Dict[str, str] = {}
+        for name, described in rasters.items():
+            # layers may bear one name
+            place = folder / name.lower()
+            place.mkdir()
+            options[name.lower()] = class_raster_path(described, place, feedback)
+        yield options
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def class_raster_path(layer: LayerInput, folder: Path, feedback: QgsProcessingFeedback) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, List, Mapping, Optional, Sequence
 
 from qgis.core import (
@@ -44,11 +43,6 @@ def class_renderer(
 
 class PolygonStylePostProcessor(LayerPostProcessor):
     """Colours class polygons once QGIS has loaded them."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.style: Optional[Path] = None
-        self.classes: Sequence[Mapping[str, Any]] = ()
 
     def postProcessLayer(
         self, layer: QgsMapLayer, context: QgsProcessingContext, feedback: QgsProcessingFeedback

@@ -108,15 +108,26 @@ class LayerPostProcessor(QgsProcessingLayerPostProcessorInterface):
     def __init__(self) -> None:
         super().__init__()
         LayerPostProcessor._alive.append(self)
+        self.style: Optional[Path] = None
+        self.classes: Sequence[Mapping[str, Any]] = ()
+
+    def attach(self, context: QgsProcessingContext, path: str, result: Mapping[str, Any]) -> None:
+        """Let QGIS call it for an output that it will load.
+
+        Args:
+            context: Where QGIS was told of the output.
+            path: The output.
+            result: Values of the engine's result: of a `style` beside another file than the output, and `classes`.
+        """
+        if not context.willLoadLayerOnCompletion(path):
+            return
+        self.style = Path(result["style"]) if result.get("style") else Path(path).with_suffix(".qml")
+        self.classes = result.get("classes") or ()
+        context.layerToLoadOnCompletionDetails(path).setPostProcessor(self)
 
 
 class StylePostProcessor(LayerPostProcessor):
     """Styles an output once QGIS has loaded it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.style: Optional[Path] = None
-        self.classes: Sequence[Mapping[str, Any]] = ()
 
     def postProcessLayer(
         self, layer: QgsMapLayer, context: QgsProcessingContext, feedback: QgsProcessingFeedback

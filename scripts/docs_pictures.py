@@ -1,7 +1,7 @@
 """The pictures of the documentation, taken from a running QGIS and from reports: docs/images.
 
     make demo
-    .venv/bin/python -m scripts.docs_pictures [--demo demo] [--folder docs/images]
+    .venv/bin/python -m scripts.docs_pictures [--demo demo] [--folder docs/images] [--help-only]
 
 It needs Xvfb, and Chromium for the reports. It takes a QGIS with a profile of its own, opens dialogs, presses Run, and
 writes pictures that are small enough to be kept with the sources. `make test-matrix` takes the same ones in each QGIS.
@@ -21,6 +21,8 @@ from types import SimpleNamespace
 from PIL import Image
 
 from engine.cache import cache_folder
+from scripts.docs_browser import screenshot
+from scripts.help_pictures import help_pictures
 from tests.end_to_end.window_runs import run_in_window
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -39,6 +41,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--demo", type=Path, default=ROOT / "demo", help="folder that `make demo` made")
     parser.add_argument("--folder", type=Path, default=TARGET, help="elsewhere than there, more pictures are taken")
+    parser.add_argument("--help-only", action="store_true", help="only those in the help of the algorithms")
     options = parser.parse_args()
     demo, target = options.demo.resolve(), options.folder.resolve()
     if not (demo / "model.safetensors").is_file():
@@ -51,11 +54,16 @@ def main() -> int:
     try:
         (folder / "demo").symlink_to(demo, target_is_directory=True)
         (folder / "engine").symlink_to(sys.prefix, target_is_directory=True)
-        for path in [
-            *from_qgis(folder / "demo", folder, more=target != TARGET),
-            *from_reports(folder / "demo", folder),
-        ]:
-            print(keep(path, target))
+        if not options.help_only:
+            for path in [
+                *from_qgis(folder / "demo", folder, more=target != TARGET),
+                *from_reports(folder / "demo", folder),
+            ]:
+                print(keep(path, target))
+        if target == TARGET:
+            with Display() as display:
+                for path in help_pictures(folder / "demo", folder, display):
+                    print(f"{path.relative_to(ROOT)}: {path.stat().st_size / 1000:.0f} kB")
     finally:
         shutil.rmtree(folder)
     return 0
@@ -80,20 +88,14 @@ def from_qgis(demo: Path, folder: Path, *, more: bool) -> list[Path]:
 
 def from_reports(demo: Path, folder: Path) -> list[Path]:
     """Draw the heads of reports by a browser."""
-    browser = shutil.which("chromium") or shutil.which("chromium-browser")
-    if browser is None:
-        print("Chromium is not installed: no pictures of reports.", file=sys.stderr)
-        return []
     drawn = []
     for name, page in (
         ("training-report", demo / "training.html"),
         ("evaluation-report", folder / "made" / "evaluation" / "report.html"),
     ):
         target = folder / f"{name}.png"
-        width, height = REPORT_SIZE
-        command = [browser, "--headless", "--no-sandbox", "--hide-scrollbars", f"--window-size={width},{height}"]
-        subprocess.run([*command, f"--screenshot={target}", page.as_uri()], check=True, capture_output=True)
-        drawn.append(target)
+        if screenshot(page, target, *REPORT_SIZE):
+            drawn.append(target)
     return drawn
 
 

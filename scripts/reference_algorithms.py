@@ -74,12 +74,6 @@ ENDINGS = {
     "folderDestination": "results",
 }
 """A value by type of parameter, for examples."""
-# Of algorithms whose help shows none.
-EXAMPLES = {
-    "classify": "INPUT=image.tif MODEL=model.safetensors OUTPUT=landcover.tif",
-    "setupengine": "BACKEND=auto",
-    "diagnostics": "OUTPUT=diagnostics.html",
-}
 
 
 def main() -> None:
@@ -136,7 +130,7 @@ def _short(algorithm: QgsProcessingAlgorithm) -> str:
 def _page(algorithm: QgsProcessingAlgorithm) -> str:
     name = algorithm.name()
     helptext, example = _help(algorithm.shortHelpString())
-    example = example or f"qgis_process run flair:{name} -- {EXAMPLES.get(name) or _smallest(algorithm)}"
+    example = example or f"qgis_process run flair:{name} -- {_smallest(algorithm)}"
     advanced = QgsProcessingParameterDefinition.Flag.FlagAdvanced
     definitions = algorithm.parameterDefinitions()
     usual = [item for item in definitions if not item.flags() & advanced]
@@ -144,7 +138,7 @@ def _page(algorithm: QgsProcessingAlgorithm) -> str:
     short = algorithm.shortDescription()
     text = (
         f"# {algorithm.displayName()}\n\n{NOTE}{f'{short}{BLANK}' if short else ''}"
-        f"`flair:{name}`, in *FLAIR land cover > {algorithm.group()}*.\n\n{helptext}\n"
+        f"`flair:{name}`, in *FLAIR land cover > {algorithm.group()}*.\n\n{_picture(algorithm)}{helptext}\n"
         f"{command_block(wrapped_command(example))}\n"
     )
     for title, chosen in (("Parameters", usual), ("Advanced parameters", folded)):
@@ -157,6 +151,12 @@ def _page(algorithm: QgsProcessingAlgorithm) -> str:
     if outputs:
         text += f"## Outputs\n\n{table(('Name', 'Output', 'Type'), outputs)}"
     return text.rstrip() + "\n"
+
+
+def _picture(algorithm: QgsProcessingAlgorithm) -> str:
+    path = f"../../images/algorithms/{algorithm.name()}.png"
+    shown = f"![{algorithm.displayName()}, on the demo]({path}){{ .picture }}{BLANK}"
+    return shown if (FOLDER / path).resolve().is_file() else ""
 
 
 def _smallest(algorithm: QgsProcessingAlgorithm) -> str:

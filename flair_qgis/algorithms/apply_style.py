@@ -60,7 +60,7 @@ class ApplyStyleAlgorithm(FlairAlgorithm):
     def tags(self) -> List[str]:
         return tr("style,legend,palette,colours,symbology,QML,CoSIA,FLAIR-HUB,flair").split(",")
 
-    def shortHelpString(self) -> str:
+    def help_text(self) -> str:
         return tr(
             "<p>Gives a raster of class codes the colours and names of its classes.</p>"
             "<p><b>Palette.</b> flair: the codes and colours of FLAIR; cosia: the same codes in the colours of IGN's "

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional
 
 from qgis.core import (
     QgsProcessing,
@@ -23,7 +21,7 @@ from qgis.core import (
 )
 
 from ..area_styling import AreaStylePostProcessor
-from ..class_rasters import class_raster_path, describe_class_raster
+from ..class_rasters import class_raster_options, describe_class_raster
 from ..errors import failure
 from ..i18n import tr
 from ..paths import absolute
@@ -65,7 +63,7 @@ class AreaStatisticsAlgorithm(FlairAlgorithm):
     def tags(self) -> List[str]:
         return tr("area,hectares,statistics,zonal,percentage,communes,parcels,grid,land cover,flair").split(",")
 
-    def shortHelpString(self) -> str:
+    def help_text(self) -> str:
         return tr(
             "<p>Says how many hectares each class of a land-cover map covers, and how many per cent that is.</p>"
             "<p><b>Polygons.</b> Communes, parcels or any others: each gets figures of its own. They may have another "
@@ -137,9 +135,7 @@ class AreaStatisticsAlgorithm(FlairAlgorithm):
         self._check(parameters, context)
         self._style = AreaStylePostProcessor()
         self._raster = describe_class_raster(self.parameterAsRasterLayer(parameters, INPUT, context))
-        self._area: Tuple[str, str] = ("", "")
-        if self.given(parameters, AREA):
-            self._area = self.polygon_file(parameters, AREA, context, feedback)
+        self._area = self.area_options(parameters, AREA, context, feedback)
         return True
 
     def processAlgorithm(
@@ -148,29 +144,16 @@ class AreaStatisticsAlgorithm(FlairAlgorithm):
         output = absolute(self.parameterAsString(parameters, OUTPUT, context))
         polygons = self.parameterAsOutputLayer(parameters, POLYGONS, context)
         report = self.parameterAsFileOutput(parameters, REPORT, context)
-        options = self.plain_options(parameters, context, PLAIN)
-        path, layer = self._area
-        options.update({name: value for name, value in (("area", path), ("area_layer", layer)) if value})
-        folder = Path(tempfile.mkdtemp(prefix="flair_input_"))
-        try:
-            options["input"] = class_raster_path(self._raster, folder, feedback)
-            options["output"] = output
-            result = self.run_engine("area-statistics", options, feedback)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+        options = {**self.plain_options(parameters, context, PLAIN), **self._area, "output": output}
+        with class_raster_options({INPUT: self._raster}, feedback) as rasters:
+            result = self.run_engine("area-statistics", {**options, **rasters}, feedback)
         values: Dict[str, Any] = {OUTPUT: output, TABLE: str(result["table"])}
         values[REPORT] = placed(Path(result["report"]), report)
         for name in (HECTARES, SECONDS):
             values[name] = float(result.get(name.lower()) or 0.0)
         if result.get("polygons") and polygons:
             values[POLYGONS] = placed(Path(result["polygons"]), polygons)
-        self._show(polygons, values.get(POLYGONS, ""), result, context)
+        if polygons:
+            load_instead(context, polygons, values.get(POLYGONS, ""))
+            self._style.attach(context, values.get(POLYGONS, ""), result)
         return values
-
-    def _show(self, announced: str, path: str, result: Dict[str, Any], context: QgsProcessingContext) -> None:
-        if not announced:
-            return
-        load_instead(context, announced, path)
-        if path and context.willLoadLayerOnCompletion(path):
-            self._style.classes = result.get("classes") or []
-            context.layerToLoadOnCompletionDetails(path).setPostProcessor(self._style)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Dict, Iterable, List, Optional, Tuple
 
+import qgis.utils
 from qgis.core import (
     NULL,
     QgsFeatureSource,
@@ -24,6 +25,7 @@ from ..documentation import help_page
 from ..engine_process import run_engine
 from ..errors import failure
 from ..groups import numbered_title
+from ..help_panel import help_panel
 from ..i18n import tr
 from ..label_inputs import formats_of
 from ..paths import absolute, is_temporary, resources
@@ -66,6 +68,14 @@ class FlairAlgorithm(QgsProcessingAlgorithm):
 
     def helpUrl(self) -> str:
         return help_page(self.NAME)
+
+    def help_text(self) -> str:
+        """Return what a person should know, and an example, as paragraphs of HTML."""
+        raise NotImplementedError
+
+    def shortHelpString(self) -> str:
+        # without a window, the list of parameters follows anyway, and nobody could see a picture
+        return self.help_text() if qgis.utils.iface is None else help_panel(self, self.help_text())
 
     def canExecute(self) -> Tuple[bool, str]:
         if not self.NEEDS_ENGINE:
@@ -259,6 +269,18 @@ class FlairAlgorithm(QgsProcessingAlgorithm):
             )
         # a copy has a single layer, and QGIS may name that of the file it was copied from
         return absolute(path), "" if is_temporary(path) else layer
+
+    def area_options(
+        self, parameters: Dict[str, Any], name: str, context: QgsProcessingContext, feedback: QgsProcessingFeedback
+    ) -> Dict[str, str]:
+        """Return optional polygons to count in as options of the engine. Call it on the main thread.
+
+        Args and Raises are those of `polygon_file`.
+        """
+        if not self.given(parameters, name):
+            return {}
+        path, layer = self.polygon_file(parameters, name, context, feedback)
+        return {"area": path, "area_layer": layer} if layer else {"area": path}
 
     def run_engine(
         self,

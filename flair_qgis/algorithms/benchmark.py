@@ -60,7 +60,7 @@ class BenchmarkAlgorithm(FlairAlgorithm):
     def tags(self) -> List[str]:
         return tr("benchmark,comparison,study,reproducibility,models,accuracy,IoU,evaluation,flair").split(",")
 
-    def shortHelpString(self) -> str:
+    def help_text(self) -> str:
         return tr(
             "<p>Judges several models on several test sets, and lays their figures beside published ones: which model "
             "is the best, by how much, and for which classes.</p>"

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional
 
 from qgis.core import (
     QgsProcessing,
@@ -24,7 +22,7 @@ from qgis.core import (
     QgsProcessingParameterString,
 )
 
-from ..class_rasters import class_raster_path, describe_class_raster
+from ..class_rasters import class_raster_options, describe_class_raster
 from ..errors import failure
 from ..i18n import tr
 from ..label_inputs import extent_in
@@ -77,7 +75,7 @@ class ChangeAlgorithm(FlairAlgorithm):
     def tags(self) -> List[str]:
         return tr("change,change detection,transition,sealing,artificialisation,before,after,matrix,flair").split(",")
 
-    def shortHelpString(self) -> str:
+    def help_text(self) -> str:
         return tr(
             "<p>Compares two land-cover maps of one place: a raster of changes with a legend, a matrix of hectares, "
             "and what each class gained and lost.</p>"
@@ -190,9 +188,7 @@ class ChangeAlgorithm(FlairAlgorithm):
         # Everything that touches layers happens here, on the main thread; a model does not make the checks.
         self._rasters = self._check(parameters, context)
         self._style = StylePostProcessor()
-        self._area: Tuple[str, str] = ("", "")
-        if self.given(parameters, AREA):
-            self._area = self.polygon_file(parameters, AREA, context, feedback)
+        self._area = self.area_options(parameters, AREA, context, feedback)
         return True
 
     def processAlgorithm(
@@ -201,20 +197,9 @@ class ChangeAlgorithm(FlairAlgorithm):
         output = absolute(self.parameterAsString(parameters, OUTPUT, context))
         raster = self.parameterAsOutputLayer(parameters, CHANGE_MAP, context)
         report = self.parameterAsFileOutput(parameters, REPORT, context)
-        options = self.plain_options(parameters, context, PLAIN)
-        path, layer = self._area
-        options.update({name: value for name, value in (("area", path), ("area_layer", layer)) if value})
-        options["output"] = output
-        folder = Path(tempfile.mkdtemp(prefix="flair_input_"))
-        try:
-            for name, described in self._rasters.items():
-                # layers may bear one name
-                place = folder / name.lower()
-                place.mkdir()
-                options[name.lower()] = class_raster_path(described, place, feedback)
-            result = self.run_engine("change", options, feedback)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+        options = {**self.plain_options(parameters, context, PLAIN), **self._area, "output": output}
+        with class_raster_options(self._rasters, feedback) as rasters:
+            result = self.run_engine("change", {**options, **rasters}, feedback)
         values: Dict[str, Any] = {OUTPUT: output, TABLE: str(result["table"])}
         values[REPORT] = placed(Path(result["report"]), report)
         values[CHANGE_MAP] = placed(Path(result["raster"]), raster, BESIDE_RASTER)
@@ -222,7 +207,6 @@ class ChangeAlgorithm(FlairAlgorithm):
             values[name] = float(result.get(name.lower()) or 0.0)
         if raster:
             load_instead(context, raster, values[CHANGE_MAP])
-            if context.willLoadLayerOnCompletion(values[CHANGE_MAP]):
-                self._style.style = Path(values[CHANGE_MAP]).with_suffix(".qml")
-                context.layerToLoadOnCompletionDetails(values[CHANGE_MAP]).setPostProcessor(self._style)
+            # the style lies beside the copy as well
+            self._style.attach(context, values[CHANGE_MAP], {})
         return values

@@ -48,7 +48,7 @@ class CheckDatasetAlgorithm(FlairAlgorithm):
     def tags(self) -> List[str]:
         return tr("data set,check,patches,labels,masks,flair").split(",")
 
-    def shortHelpString(self) -> str:
+    def help_text(self) -> str:
         return tr(
             "<p>Looks through a folder of images and masks as IGN publishes them: whether each image has its mask, "
             "sizes and bands agree, masks hold classes of the nomenclature, and files can be read to their end.</p>"

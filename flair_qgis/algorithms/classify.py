@@ -85,7 +85,7 @@ class ClassifyAlgorithm(FlairAlgorithm):
     def tags(self) -> List[str]:
         return tr("land cover,classification,segmentation,deep learning,aerial,orthophoto,flair").split(",")
 
-    def shortHelpString(self) -> str:
+    def help_text(self) -> str:
         return tr(
             "<p>Turns aerial imagery into a land-cover map: a raster of class codes with the names "
             "and colours of the "
@@ -103,6 +103,8 @@ class ClassifyAlgorithm(FlairAlgorithm):
             "<p>A run that was interrupted goes on where it was when you start it again with the "
             "same values and the same "
             "output file.</p>"
+            "<p><b>Example.</b> <code>qgis_process run flair:classify -- "
+            "INPUT=image.tif MODEL=model.safetensors OUTPUT=landcover.tif</code></p>"
         )
 
     def initAlgorithm(self, configuration: Optional[Dict[str, Any]] = None) -> None:

@@ -38,12 +38,14 @@ class DiagnosticsAlgorithm(FlairAlgorithm):
     def tags(self) -> List[str]:
         return tr("report,versions,gpu,engine,support").split(",")
 
-    def shortHelpString(self) -> str:
+    def help_text(self) -> str:
         return tr(
             "<p>Writes a report of the versions of QGIS, Python, GDAL and the engine, of the devices "
             "that can compute, and "
             "of the paths in use. Your name and your home folder are taken out. Copy it into a question or a bug "
             "report.</p>"
+            "<p><b>Example.</b> <code>qgis_process run flair:diagnostics -- "
+            "OUTPUT=diagnostics.html</code></p>"
         )
 
     def initAlgorithm(self, configuration: Optional[Dict[str, Any]] = None) -> None:

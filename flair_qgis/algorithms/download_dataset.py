@@ -53,7 +53,7 @@ class DownloadDatasetAlgorithm(FlairAlgorithm):
     def tags(self) -> List[str]:
         return tr("data set,download,training,patches,labels,flair").split(",")
 
-    def shortHelpString(self) -> str:
+    def help_text(self) -> str:
         return tr(
             "<p>Fetches a data set that IGN published, unpacks it and writes its lists, so that <i>Train a model</i> "
             "takes the folder as it is. The proxy of QGIS is used.</p>"

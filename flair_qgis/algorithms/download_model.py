@@ -44,7 +44,7 @@ class DownloadModelAlgorithm(FlairAlgorithm):
     def tags(self) -> List[str]:
         return tr("model,weights,download,checkpoint,convert,pretrained,flair").split(",")
 
-    def shortHelpString(self) -> str:
+    def help_text(self) -> str:
         return tr(
             "<p>Fetches a model of the catalogue, checks it and writes it as one model file, which <i>Classify land "
             "cover</i> and <i>Train a model</i> take. A model by its name is fetched by these when it is needed; "

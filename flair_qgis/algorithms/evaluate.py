@@ -113,7 +113,7 @@ class EvaluateAlgorithm(FlairAlgorithm):
     def tags(self) -> List[str]:
         return tr("evaluation,accuracy,validation,confusion matrix,IoU,kappa,F-score,error map,flair").split(",")
 
-    def shortHelpString(self) -> str:
+    def help_text(self) -> str:
         return tr(
             "<p>Says how good a land-cover map is, or a model: figures, a report with the confusion matrix and the "
             "worst places, and a map of what is right and what is wrong.</p>"
@@ -378,9 +378,7 @@ class EvaluateAlgorithm(FlairAlgorithm):
         if not announced:
             return
         load_instead(context, announced, path)
-        if path and context.willLoadLayerOnCompletion(path):
-            self._style.style = Path(path).with_suffix(".qml")
-            context.layerToLoadOnCompletionDetails(path).setPostProcessor(self._style)
+        self._style.attach(context, path, {})
 
     def _options(self, parameters: Dict[str, Any], context: QgsProcessingContext) -> Dict[str, Any]:
         options = self.plain_options(parameters, context, ALWAYS)

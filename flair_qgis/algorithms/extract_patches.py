@@ -86,7 +86,7 @@ class ExtractPatchesAlgorithm(FlairAlgorithm):
     def tags(self) -> List[str]:
         return tr("training,patches,chips,labels,dataset,deep learning,segmentation,flair").split(",")
 
-    def shortHelpString(self) -> str:
+    def help_text(self) -> str:
         return tr(
             "<p>Cuts images and their labels into patches, and divides these into training, validation and test: a "
             "folder that <i>Train a model</i> learns from.</p>"

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
-import tempfile
-from pathlib import Path
 from typing import Any, Dict, List, Optional
 
 from qgis.core import (
@@ -20,7 +17,7 @@ from qgis.core import (
     QgsProcessingParameterVectorDestination,
 )
 
-from ..class_rasters import class_raster_path, describe_class_raster
+from ..class_rasters import class_raster_options, describe_class_raster
 from ..errors import failure
 from ..i18n import tr
 from ..layers import LayerInput
@@ -65,7 +62,7 @@ class PolygoniseAlgorithm(FlairAlgorithm):
             "polygonize,vectorize,vector,polygons,sieve,simplify,smooth,minimum mapping unit,land cover,flair"
         ).split(",")
 
-    def shortHelpString(self) -> str:
+    def help_text(self) -> str:
         return tr(
             "<p>Makes polygons of a land-cover map: one for each connected area of a class, in the colours of the "
             "classes.</p>"
@@ -151,8 +148,10 @@ class PolygoniseAlgorithm(FlairAlgorithm):
         # Everything that touches layers happens here, on the main thread; a model does not make the checks.
         self._check(parameters, context)
         self._style = PolygonStylePostProcessor()
-        self._raster = describe_class_raster(self.parameterAsRasterLayer(parameters, INPUT, context))
-        self._confidence = self._confidence_layer(parameters, context)
+        self._rasters = {INPUT: describe_class_raster(self.parameterAsRasterLayer(parameters, INPUT, context))}
+        confidence = self._confidence_layer(parameters, context)
+        if confidence is not None:
+            self._rasters[CONFIDENCE] = confidence
         return True
 
     def processAlgorithm(
@@ -162,20 +161,9 @@ class PolygoniseAlgorithm(FlairAlgorithm):
         options = self.plain_options(parameters, context, PLAIN)
         if LEAVE_OUT.lower() in options:
             options["leave_out"] = [int(part) for part in re.findall(r"\d+", options["leave_out"])]
-        folder = Path(tempfile.mkdtemp(prefix="flair_input_"))
-        try:
-            options["input"] = class_raster_path(self._raster, folder, feedback)
-            if self._confidence is not None:
-                beside = folder / "confidence"
-                beside.mkdir()
-                options["confidence"] = class_raster_path(self._confidence, beside, feedback)
-            options["output"] = absolute(output)
-            result = self.run_engine("polygonise", options, feedback)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-        if context.willLoadLayerOnCompletion(output):
-            self._style.style = Path(result["style"]) if result.get("style") else Path(output).with_suffix(".qml")
-            self._style.classes = result.get("classes") or []
-            context.layerToLoadOnCompletionDetails(output).setPostProcessor(self._style)
+        options["output"] = absolute(output)
+        with class_raster_options(self._rasters, feedback) as rasters:
+            result = self.run_engine("polygonise", {**options, **rasters}, feedback)
+        self._style.attach(context, output, result)
         polygons, seconds = result.get("polygons") or 0, result.get("seconds") or 0.0
         return {OUTPUT: output, POLYGONS: int(polygons), SECONDS: float(seconds)}

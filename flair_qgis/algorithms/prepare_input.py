@@ -103,7 +103,7 @@ class PrepareInputAlgorithm(FlairAlgorithm):
     def tags(self) -> List[str]:
         return tr("stack,bands,orthophoto,infrared,elevation,dsm,dtm,bd ortho,mosaic,flair").split(",")
 
-    def shortHelpString(self) -> str:
+    def help_text(self) -> str:
         return tr(
             "<p>Makes one image of products as they are delivered: red, green, blue, and as far as they are given near "
             "infrared and elevation, in 8 bits and on one grid. <i>Classify land cover</i> and <i>Extract training "

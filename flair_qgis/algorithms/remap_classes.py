@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from pathlib import Path
 from typing import Any, Dict, List, Optional
 
 from qgis.core import (
@@ -16,7 +13,7 @@ from qgis.core import (
     QgsProcessingParameterString,
 )
 
-from ..class_rasters import class_raster_path, describe_class_raster
+from ..class_rasters import class_raster_options, describe_class_raster
 from ..errors import failure
 from ..i18n import tr
 from ..paths import absolute
@@ -54,7 +51,7 @@ class RemapClassesAlgorithm(FlairAlgorithm):
     def tags(self) -> List[str]:
         return tr("reclassify,nomenclature,classes,codes,merge classes,CoSIA,FLAIR-HUB,flair").split(",")
 
-    def shortHelpString(self) -> str:
+    def help_text(self) -> str:
         return tr(
             "<p>Writes a land-cover map in another nomenclature: each code becomes another one, with the names and "
             "colours of the new classes.</p>"
@@ -120,16 +117,9 @@ class RemapClassesAlgorithm(FlairAlgorithm):
             options["mapping"] = table
         if is_yaml(options["mapping"]):
             options["mapping"] = absolute(options["mapping"])
-        folder = Path(tempfile.mkdtemp(prefix="flair_input_"))
-        try:
-            options["input"] = class_raster_path(self._raster, folder, feedback)
-            options["output"] = absolute(output)
-            result = self.run_engine("remap-classes", options, feedback)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-        if context.willLoadLayerOnCompletion(output):
-            self._style.style = Path(result["style"]) if result.get("style") else Path(output).with_suffix(".qml")
-            self._style.classes = result.get("classes") or []
-            context.layerToLoadOnCompletionDetails(output).setPostProcessor(self._style)
+        options["output"] = absolute(output)
+        with class_raster_options({INPUT: self._raster}, feedback) as rasters:
+            result = self.run_engine("remap-classes", {**options, **rasters}, feedback)
+        self._style.attach(context, output, result)
         pixels, seconds = result.get("pixels") or 0, result.get("seconds") or 0.0
         return {OUTPUT: output, PIXELS: int(pixels), SECONDS: float(seconds)}

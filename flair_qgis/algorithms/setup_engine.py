@@ -42,7 +42,7 @@ class SetupEngineAlgorithm(FlairAlgorithm):
     def tags(self) -> List[str]:
         return tr("install,environment,pytorch,engine,verify").split(",")
 
-    def shortHelpString(self) -> str:
+    def help_text(self) -> str:
         return tr(
             "<p>Creates a Python environment for the engine inside your QGIS profile. Nothing is "
             "installed into the Python "
@@ -59,6 +59,8 @@ class SetupEngineAlgorithm(FlairAlgorithm):
             "<p><b>Without internet or administrator's rights:</b> make an environment elsewhere, "
             "and name its Python under "
             "Settings > Options > Processing > Providers > FLAIR land cover > Engine Python.</p>"
+            "<p><b>Example.</b> <code>qgis_process run flair:setupengine -- "
+            "BACKEND=auto</code></p>"
         )
 
     def initAlgorithm(self, configuration: Optional[Dict[str, Any]] = None) -> None:

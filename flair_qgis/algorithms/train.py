@@ -78,7 +78,7 @@ class TrainAlgorithm(FlairAlgorithm):
     def tags(self) -> List[str]:
         return tr("training,fine-tuning,deep learning,neural network,segmentation,model,flair").split(",")
 
-    def shortHelpString(self) -> str:
+    def help_text(self) -> str:
         return tr(
             "<p>Trains a model on the patches that <i>Extract training patches</i> made, and writes one file that "
             "<i>Classify land cover</i> takes as its model file.</p>"

@@ -85,8 +85,11 @@ def test_engine_runs_from_the_unpacked_zip(unpacked):
         "resources/requirements/uv.txt",
         "resources/models.yaml",
         "resources/models3/train_on_my_area.model3",
+        "docs/images/algorithms/classify.png",
     ):
         assert (root / needed).is_file(), needed
+    # of the documentation, only what the help in QGIS shows
+    assert {path.parent.name for path in (root / "docs").rglob("*") if path.is_file()} == {"algorithms"}
 
 
 @pytest.mark.parametrize(

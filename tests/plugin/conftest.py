@@ -132,6 +132,12 @@ def image(tmp_path):
 
 
 @pytest.fixture
+def raster(tmp_path):
+    """A land-cover map of one class."""
+    return write_raster(tmp_path / "map.tif", bands=1, value=4)
+
+
+@pytest.fixture
 def model(tmp_path):
     return write_model(tmp_path / "tiny.safetensors")
 

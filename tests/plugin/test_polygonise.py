@@ -33,11 +33,6 @@ def run(parameters, context, feedback):
 
 
 @pytest.fixture
-def raster(tmp_path):
-    return write_raster(tmp_path / "map.tif", bands=1, value=4)
-
-
-@pytest.fixture
 def good(raster, tmp_path):
     """Values that a run needs."""
     return {"INPUT": raster, "OUTPUT": str(tmp_path / "made.gpkg")}

@@ -1,0 +1,51 @@
+"""The help beside the parameters in an algorithm's dialog."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import List
+
+from qgis.core import QgsProcessingAlgorithm, QgsProcessingParameterDefinition
+
+from .i18n import tr
+from .paths import plugin_root
+
+PICTURES = ("docs", "images", "algorithms")
+"""Folder of the pictures, which are part of the zip as well."""
+# Pixels that the panel offers in a dialog as it opens.
+WIDTH = 240
+
+
+def help_panel(algorithm: QgsProcessingAlgorithm, text: str) -> str:
+    """Return the help as QGIS shows it: what an algorithm does and an example, a picture, inputs, outputs.
+
+    Args:
+        algorithm: The algorithm.
+        text: What it does, and an example, as paragraphs of HTML.
+    """
+    advanced = QgsProcessingParameterDefinition.Flag.FlagAdvanced
+    inputs = [item for item in algorithm.parameterDefinitions() if not item.isDestination()]
+    usual = [_described(item.description(), item.help()) for item in inputs if not item.flags() & advanced]
+    folded = [_described(item.description(), item.help()) for item in inputs if item.flags() & advanced]
+    parts = [text, picture(algorithm.name())]
+    parts += _section(tr("Inputs"), usual) + _section(tr("Advanced parameters"), folded)
+    parts += _section(tr("Outputs"), [_described(item.description(), "") for item in algorithm.outputDefinitions()])
+    return "".join(parts)
+
+
+def picture(name: str) -> str:
+    """Return the picture of an algorithm as HTML, an empty text where there is none.
+
+    Args:
+        name: Name of the algorithm without the provider's.
+    """
+    path = plugin_root().joinpath(*PICTURES, f"{name}.png")
+    return f'<p><img src="{path.as_uri()}" width="{WIDTH}"></p>' if path.is_file() else ""
+
+
+def _section(title: str, lines: List[str]) -> List[str]:
+    return [f"<h3>{escape(title)}</h3>", *lines] if lines else []
+
+
+def _described(title: str, text: str) -> str:
+    return f"<p><b>{escape(title)}</b>{f'<br>{escape(text)}' if text else ''}</p>"
