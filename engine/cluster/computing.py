@@ -80,6 +80,7 @@ class ClusterComputing:
                     pixels=self.job.area.window.pixels,
                     threads=request.threads,
                     reporter=self._reporter,
+                    season=self.job.season,
                 )
         except BaseException:
             self._stack.close()
@@ -240,7 +241,8 @@ def _plain_request(job: Job) -> dict[str, Any]:
     request["input"] = [_absolute(item) for item in request["input"]]
     for name in ("output", "confidence", "probabilities"):
         request[name] = request[name] and str(Path(request[name]).absolute())
-    request["area"] = request["area"] and _absolute(request["area"])
+    for name in ("area", "season"):
+        request[name] = request[name] and _absolute(request[name])
     return request
 
 

@@ -24,6 +24,7 @@ from engine.inference.load import load_graph, load_in_torch
 from engine.inference.memory import cpu_budget, cuda_budget
 from engine.inference.pipeline import Arrays
 from engine.inference.predictor import Prediction, Predictor
+from engine.inference.views import View
 from engine.rasters.plan import Tile
 from engine.rasters.tile_store import SHARED
 from engine.rasters.tile_writer import TileWriter
@@ -132,10 +133,10 @@ class _OneAtATime:
         self.device, self.precision = predictor.device, predictor.precision
         self.bytes_per_pixel = predictor.bytes_per_pixel
 
-    def predict(self, images: Any) -> Prediction:
+    def predict(self, images: Any, views: Sequence[View] = ()) -> Prediction:
         """See `Predictor`."""
         with self._turn:
-            return self._predictor.predict(images)
+            return self._predictor.predict(images, views)
 
 
 _sessions: OrderedDict[tuple[str, str], _Session] = OrderedDict()
@@ -198,7 +199,9 @@ def _predictor(folder: Path, licence: Licence, job: Job, threads: int) -> Predic
     graph = licence.graph
     if graph is None:
         pixels = job.area.window.pixels
-        return load_in_torch(job.model, job.device, job.request.precision, job.head, pixels, threads, SilentReporter())
+        return load_in_torch(
+            job.model, job.device, job.request.precision, job.head, pixels, threads, SilentReporter(), job.season
+        )
     return load_graph(
         job.model, folder / SHARED / graph.file, graph.bytes_per_pixel, job.head, graph.precision, threads
     )

@@ -12,7 +12,7 @@ from engine.inference.classification_job import Job
 from engine.rasters.tile_store import TileStore
 
 # Names of files, and who does the work: the map is the same.
-NOT_SAID = {"input", "output", "model", "weights", "workers", "scheduler"}
+NOT_SAID = {"input", "output", "model", "weights", "season", "workers", "scheduler"}
 
 
 def write_outputs(
@@ -89,5 +89,6 @@ def _tags(job: Job, extra: dict[str, Any]) -> dict[str, str]:
         "FLAIR_PRECISION": str(extra["precision"]),
         "FLAIR_DEVICE": str(extra["device"]),
         **({"FLAIR_AGREEMENT": str(agreement)} if agreement is not None else {}),
+        **({"FLAIR_SEASON": job.season.describe()} if job.season else {}),
         "FLAIR_OPTIONS": ", ".join(f"{key}={value}" for key, value in sorted(options.items())),
     }

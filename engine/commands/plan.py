@@ -107,6 +107,7 @@ def _measured(
         pixels=job.area.window.pixels,
         threads=request.threads,
         reporter=reporter,
+        season=job.season,
     )
     on_cuda = job.device.startswith("cuda")
     budget = cuda_budget(job.device, request.memory) if on_cuda else cpu_budget(request.memory)

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +32,9 @@ from engine.services.address import is_service
 from engine.services.frame import Part
 from engine.services.inputs import copied_inputs, services_among
 
+if TYPE_CHECKING:
+    from engine.inference.season_ground import SeasonGround
+
 LARGEST_SCALE = 4.0
 # Side of the pieces in which data is looked for.
 SEARCHED_SIDE = 2048
@@ -49,6 +53,7 @@ class Job:
     source: RasterSource
     area: AreaOfInterest
     grid: ModelGrid
+    season: SeasonGround | None = None
 
     @property
     def layers(self) -> list[str]:
@@ -103,6 +108,7 @@ def prepare(
     named = request.model in load_catalogue() and not request.weights
     model = None if named else _resolved(request, reporter, cancelled)
     manifest = model.manifest if model is not None else find_entry(request.model).manifest
+    _check_season(request, manifest)
     request = _with_copies(request, manifest, copying or reporter, cancelled)
     job = _settled(
         request, manifest, device, lambda: model or _resolved(request, reporter, cancelled), reporter, cancelled
@@ -167,7 +173,30 @@ def _settled(
     else:
         area = whole_area(source)
     grid = _model_grid(request, manifest, source, reporter)
-    return Job(request, model(), device, source, area, grid)
+    season = _opened_season(request, manifest, source, area, grid, reporter, cancelled)
+    return Job(request, model(), device, source, area, grid, season)
+
+
+def _opened_season(
+    request: ClassifyRequest,
+    manifest: Manifest,
+    source: RasterSource,
+    area: AreaOfInterest,
+    grid: ModelGrid,
+    reporter: Reporter,
+    cancelled: threading.Event,
+) -> SeasonGround | None:
+    if request.season is None:
+        return None
+    from engine.inference.season_checks import check_season
+    from engine.inference.season_ground import SeasonGround
+
+    ground = SeasonGround.open(request.season, manifest, source, grid)
+    reporter.progress(0.0, "Looking at the satellite images")
+    check_season(
+        ground, grid.to_model(area.window), allow_range=request.allow_range, reporter=reporter, cancelled=cancelled
+    )
+    return ground
 
 
 def _with_copies(
@@ -190,7 +219,22 @@ def _with_copies(
 
 
 def _resolved(request: ClassifyRequest, reporter: Reporter, cancelled: threading.Event) -> ResolvedModel:
-    return resolve_model(request.model, request.weights, reporter=reporter, cancelled=cancelled)
+    return resolve_model(request.model, request.weights, season=True, reporter=reporter, cancelled=cancelled)
+
+
+def _check_season(request: ClassifyRequest, manifest: Manifest) -> None:
+    if request.season and manifest.season is None:
+        raise InputError(
+            f"The model '{manifest.name}' looks at aerial images alone: it has no use for the satellite images of "
+            f"'{request.season}'.",
+            "Leave --season out, or take a model that was trained with a season.",
+        )
+    if manifest.season is not None and not request.season:
+        raise InputError(
+            f"The model '{manifest.name}' also looks at the season: satellite images of many dates over the same "
+            "ground.",
+            "Name the folder that holds them (--season); prepare-time-series makes one of Sentinel-2 downloads.",
+        )
 
 
 def _output_paths(request: ClassifyRequest) -> list[Path]:

@@ -46,6 +46,7 @@ class Computing:
             pixels=self.job.area.window.pixels,
             threads=request.threads,
             reporter=self._reporter,
+            season=self.job.season,
         )
         return self
 
@@ -91,6 +92,8 @@ class Computing:
             self._cancelled,
         )
         pipeline.run(tiles.left(store, progress, self._cancelled))
+        if job.season:
+            job.season.tell_gaps(self._reporter)
         return {
             "device": predictor.device,
             "precision": predictor.precision,

@@ -26,7 +26,7 @@ class DeployedNetwork(nn.Module):
         super().__init__()
         self.network = network
         self.channels: list[int] | None = list(manifest.nomenclature.enabled_channels)
-        if len(self.channels) == len(manifest.nomenclature.classes) or _prune_head(network, self.channels):
+        if len(self.channels) == len(manifest.nomenclature.classes) or prune_head(network, self.channels):
             self.channels = None
         mean = torch.tensor([band.mean for band in manifest.bands], dtype=torch.float32)
         std = torch.tensor([band.std for band in manifest.bands], dtype=torch.float32)
@@ -39,7 +39,8 @@ class DeployedNetwork(nn.Module):
         return logits if self.channels is None else logits[:, self.channels]
 
 
-def _prune_head(network: nn.Module, channels: list[int]) -> bool:
+def prune_head(network: nn.Module, channels: list[int]) -> bool:
+    """Cut a network's last convolution down to some channels; return whether it ends in one that can be cut."""
     head = getattr(network, "segmentation_head", None)
     if not isinstance(head, nn.Sequential) or not isinstance(head[0], nn.Conv2d):
         return False

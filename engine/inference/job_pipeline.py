@@ -39,7 +39,7 @@ def job_pipeline(
             warn(text)
 
     return Pipeline(
-        loader=TileLoader(job.source, job.grid, job.area, [band.mean for band in manifest.bands]),
+        loader=TileLoader(job.source, job.grid, job.area, [band.mean for band in manifest.bands], job.season),
         classifier=WindowClassifier(predictor, manifest.nomenclature, request.blend, request.augment, once),
         layers=job.layers,
         batch_size=batch_size,

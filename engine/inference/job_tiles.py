@@ -46,6 +46,7 @@ def open_store(job: Job, reporter: Reporter) -> TileStore:
         "input": job.source.fingerprint(),
         "area": job.area.fingerprint(),
         "device": job.device,
+        **({"season": job.season.fingerprint()} if job.season else {}),
         **options,
     }
     folder = work_folder(job.output)

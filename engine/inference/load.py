@@ -18,6 +18,7 @@ from engine.models.resolve import ResolvedModel
 
 if TYPE_CHECKING:
     from engine.inference.openvino_predictor import OpenVinoPredictor
+    from engine.inference.season_ground import SeasonGround
 
 WantedPrecision = Literal["auto", "exact", "half", "int8"]
 Images = npt.NDArray[np.generic]
@@ -49,6 +50,7 @@ def load_predictor(
     pixels: int,
     threads: int | None,
     reporter: Reporter,
+    season: SeasonGround | None = None,
 ) -> LoadedPredictor:
     """Load a model onto a device.
 
@@ -62,13 +64,14 @@ def load_predictor(
         pixels: Pixels to classify in all.
         threads: CPU threads, None for all.
         reporter: Told what is prepared.
+        season: The season under the image, for a model that looks at it.
 
     Raises:
         DeviceError: The device or its arithmetic is absent.
         ModelError: The model cannot be used.
     """
-    if device != "cpu":
-        return LoadedPredictor(load_in_torch(model, device, precision, head, pixels, threads, reporter))
+    if device != "cpu" or season is not None:
+        return LoadedPredictor(load_in_torch(model, device, precision, head, pixels, threads, reporter, season))
     chosen: Precision = "exact" if precision == "auto" else precision
     graph = cached_graph(model)
     if graph is None:
@@ -92,6 +95,7 @@ def load_in_torch(
     pixels: int,
     threads: int | None,
     reporter: Reporter,
+    season: SeasonGround | None = None,
 ) -> Predictor:
     """Load a model onto a device without a graph; see `load_predictor`.
 
@@ -102,6 +106,16 @@ def load_in_torch(
     from engine.inference.torch_predictor import TorchPredictor
 
     chosen: Precision = ("exact" if device == "cpu" else "half") if precision == "auto" else precision
+    if season is not None:
+        from engine.inference.season_predictor import SeasonPredictor
+
+        if chosen == "int8":
+            raise DeviceError(
+                f"'{model.manifest.name}' looks at a season and cannot be quantised.", "Use the precision 'exact'."
+            )
+        return SeasonPredictor(
+            model, device, season, head=head, precision=chosen, pixels=pixels, reporter=reporter, threads=threads
+        )
     return TorchPredictor(model, device, head=head, precision=chosen, pixels=pixels, reporter=reporter, threads=threads)
 
 

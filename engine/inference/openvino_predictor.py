@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from openvino import opset13 as ops
 
 from engine.errors import DeviceError, ModelError
 from engine.inference.predictor import Head, Precision, Prediction
+from engine.inference.views import View
 from engine.nomenclature import Nomenclature
 
 # Turned windows have two shapes.
@@ -69,7 +71,7 @@ class OpenVinoPredictor:
             ) from error
         self._requests: OrderedDict[tuple[tuple[int, ...], np.dtype[np.generic]], ov.InferRequest] = OrderedDict()
 
-    def predict(self, images: npt.NDArray[np.generic]) -> Prediction:
+    def predict(self, images: npt.NDArray[np.generic], views: Sequence[View] = ()) -> Prediction:
         """See `Predictor`."""
         try:
             outputs = self._request(images).infer({0: np.ascontiguousarray(images)})

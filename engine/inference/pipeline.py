@@ -125,7 +125,8 @@ class Pipeline:
                 raise Cancelled
 
     def _predict(self, batch: list[LoadedTile]) -> Iterator[Arrays]:
-        prediction = self._classifier.classify(np.stack([item.values for item in batch]))
+        windows = [item.tile.window for item in batch] if self._loader.season else []
+        prediction = self._classifier.classify(np.stack([item.values for item in batch]), windows)
         for index, item in enumerate(batch):
             rows, columns = self._rows_and_columns(item.tile)
             arrays: dict[str, npt.NDArray[np.uint8]] = {}

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
+
+from engine.inference.views import View
 
 # What is computed per pixel: the winning code; that and its probability; or the probabilities of all enabled classes.
 Head = Literal["codes", "confidence", "probabilities"]
@@ -37,11 +40,12 @@ class Predictor(Protocol):
     precision: Precision
     bytes_per_pixel: float
 
-    def predict(self, images: npt.NDArray[np.generic]) -> Prediction:
+    def predict(self, images: npt.NDArray[np.generic], views: Sequence[View] = ()) -> Prediction:
         """Classify a batch.
 
         Args:
             images: (N, C, H, W) raw band values, uint8 or float32; H and W multiples of 32.
+            views: Where each comes from, for a network that looks at more than the image; others have no use for it.
 
         Raises:
             MemoryError: The batch does not fit into the device's memory; a smaller one may.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,9 @@ from engine.rasters.reader import RasterReader
 from engine.rasters.resampling import reflect
 from engine.rasters.source import RasterSource
 from engine.rasters.windows import PixelWindow
+
+if TYPE_CHECKING:
+    from engine.inference.season_ground import SeasonGround
 
 
 @dataclass(frozen=True)
@@ -41,10 +45,19 @@ class TileLoader:
         grid: Model grid over the image.
         area: Part that is wanted.
         fill: Value of each band that stands for invalid pixels.
+        season: What the network sees of the season, read ahead with the image; None for all others.
     """
 
-    def __init__(self, source: RasterSource, grid: ModelGrid, area: AreaOfInterest, fill: Sequence[float]) -> None:
+    def __init__(
+        self,
+        source: RasterSource,
+        grid: ModelGrid,
+        area: AreaOfInterest,
+        fill: Sequence[float],
+        season: SeasonGround | None = None,
+    ) -> None:
         self.grid = grid
+        self.season = season
         self._source = source
         self._area = area
         self._fill = fill
@@ -70,6 +83,8 @@ class TileLoader:
         else:
             values, window_valid = reader.read_scaled(tile.window, self.grid)
         window_valid = self._mirrored(window_valid, tile.window)
+        if self.season is not None:
+            self.season.load(tile.window)
         return LoadedTile(tile, filled(values, window_valid, self._fill), valid)
 
     def close(self) -> None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import nn
 
 from engine.errors import DeviceError
 from engine.events import Reporter
 from engine.inference.deployed_network import DeployedNetwork
 from engine.inference.predictor import Head, Precision, Prediction
+from engine.inference.views import View
 from engine.models.checkpoint import load_network
 from engine.models.resolve import ResolvedModel
 from engine.nomenclature import Nomenclature
@@ -38,6 +40,8 @@ class TorchPredictor:
         ModelError: The weights do not fit.
     """
 
+    _compilable = True
+
     def __init__(
         self,
         model: ResolvedModel,
@@ -63,19 +67,18 @@ class TorchPredictor:
             torch.backends.cudnn.allow_tf32 = precision == "half"
             torch.backends.cudnn.benchmark = True
         self._dtype = _dtype(self._device, precision)
-        network = DeployedNetwork(load_network(model.path, model.manifest), model.manifest).eval()
-        network = network.to(self._device)
+        network = self._deployed(model).eval().to(self._device)
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._network: Callable[[torch.Tensor], torch.Tensor] = network
+        self._network: Callable[..., torch.Tensor] = network
         self._codes = _codes(model.manifest.nomenclature).to(self._device)
         self.bytes_per_pixel = self._measure(len(model.manifest.bands))
-        if self._device.type == "cuda" and pixels >= COMPILE_FROM_PIXELS:
+        if self._device.type == "cuda" and pixels >= COMPILE_FROM_PIXELS and self._compilable:
             self._compile(len(model.manifest.bands))
 
-    def predict(self, images: npt.NDArray[np.generic]) -> Prediction:
+    def predict(self, images: npt.NDArray[np.generic], views: Sequence[View] = ()) -> Prediction:
         """See `Predictor`."""
         try:
-            return self._predict(images)
+            return self._predict(images, views)
         except torch.OutOfMemoryError as error:
             if self._device.type == "cuda":
                 torch.cuda.empty_cache()
@@ -86,13 +89,13 @@ class TorchPredictor:
             raise
 
     @torch.inference_mode()
-    def _predict(self, images: npt.NDArray[np.generic]) -> Prediction:
+    def _predict(self, images: npt.NDArray[np.generic], views: Sequence[View]) -> Prediction:
         batch = torch.from_numpy(np.ascontiguousarray(images))
         if self._device.type == "cuda":
             batch = batch.pin_memory()
         batch = batch.to(self._device, non_blocking=True).float().contiguous(memory_format=torch.channels_last)
         with torch.autocast(self._device.type, dtype=self._dtype, enabled=self._dtype is not None):
-            logits = self._network(batch)
+            logits = self._logits(batch, views)
         logits = logits.float()
         if self._head == "probabilities":
             return Prediction(probabilities=logits.softmax(1).cpu().numpy())
@@ -101,6 +104,12 @@ class TorchPredictor:
             return Prediction(codes=codes)
         confidence = (logits.softmax(1).amax(1) * 100).round().to(torch.uint8)
         return Prediction(codes=codes, confidence=confidence.cpu().numpy())
+
+    def _deployed(self, model: ResolvedModel) -> nn.Module:
+        return DeployedNetwork(load_network(model.path, model.manifest), model.manifest)
+
+    def _logits(self, batch: torch.Tensor, views: Sequence[View]) -> torch.Tensor:
+        return self._network(batch)
 
     def _measure(self, bands: int) -> float:
         """Return the working memory per pixel, measured on the GPU and estimated elsewhere."""

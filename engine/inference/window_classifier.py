@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -11,14 +11,18 @@ import numpy.typing as npt
 
 from engine.errors import OutOfMemoryError
 from engine.inference.predictor import Prediction, Predictor
+from engine.inference.views import View
 from engine.nomenclature import Nomenclature
 from engine.rasters.plan import STRIDE
+from engine.rasters.windows import PixelWindow
 
 # Side of the windows that are blended; they overlap by half.
 BLENDED_SIDE = 512
 # Context kept around the parts of a window that does not fit into memory.
 PART_MARGIN = 64
 SMALLEST_PART = 128
+# Quarter turns, and whether left and right are changed after them.
+SYMMETRIES = tuple(product(range(4), (False, True)))
 
 Values = npt.NDArray[np.generic]
 
@@ -46,12 +50,13 @@ class WindowClassifier:
         """Whether probabilities are averaged, so that the predictor must give them."""
         return self.blend or self.augment
 
-    def classify(self, images: Values) -> Prediction:
+    def classify(self, images: Values, windows: Sequence[PixelWindow] = ()) -> Prediction:
         """Classify a batch of windows.
 
         Args:
             images: (N, C, H, W) raw values; H and W multiples of 32. With `blend`, windows lie on
                 multiples of half a blended window in the model grid.
+            windows: Where each lies on the model grid, for a network that looks at more than the image.
 
         Returns:
             The prediction with codes always filled, and confidence and probabilities as far as they are at hand.
@@ -59,12 +64,13 @@ class WindowClassifier:
         Raises:
             OutOfMemoryError: Not even the smallest part of a window fits into memory.
         """
-        prediction = self._blended(images) if self.blend else self._augmented(images)
+        views = [View(window) for window in windows]
+        prediction = self._blended(images, views) if self.blend else self._augmented(images, views)
         if prediction.probabilities is None:
             return prediction
         return decide(prediction.probabilities, self.nomenclature)
 
-    def _blended(self, images: Values) -> Prediction:
+    def _blended(self, images: Values, views: Sequence[View]) -> Prediction:
         count, _, height, width = images.shape
         side_y, side_x = min(BLENDED_SIDE, height), min(BLENDED_SIDE, width)
         weight = np.outer(hann(side_y), hann(side_x)).astype(np.float32)
@@ -73,7 +79,7 @@ class WindowClassifier:
         )
         weights = np.zeros((height, width), dtype=np.float32)
         for rows, columns in product(_half_steps(height, side_y), _half_steps(width, side_x)):
-            part = self._augmented(images[:, :, rows, columns]).probabilities
+            part = self._augmented(images[:, :, rows, columns], _parts(views, rows, columns)).probabilities
             if part is None:
                 raise TypeError("Blending needs a predictor that gives probabilities.")
             total[:, :, rows, columns] += part * weight
@@ -81,27 +87,28 @@ class WindowClassifier:
         mean: npt.NDArray[np.float32] = (total / weights).astype(np.float32)
         return Prediction(probabilities=mean)
 
-    def _augmented(self, images: Values) -> Prediction:
+    def _augmented(self, images: Values, views: Sequence[View]) -> Prediction:
         if not self.augment:
-            return self._in_parts(images)
+            return self._in_parts(images, views)
         total: npt.NDArray[np.float32] | None = None
-        for turned, back in symmetries():
-            part = self._in_parts(turned(images)).probabilities
+        for (turned, back), turn in zip(symmetries(), SYMMETRIES, strict=True):
+            part = self._in_parts(turned(images), [view.turned(*turn) for view in views]).probabilities
             if part is None:
                 raise TypeError("Averaging needs a predictor that gives probabilities.")
             total = back(part).copy() if total is None else total + back(part)
         mean: npt.NDArray[np.float32] = np.asarray(total, dtype=np.float32) / np.float32(8)
         return Prediction(probabilities=mean)
 
-    def _in_parts(self, images: Values) -> Prediction:
+    def _in_parts(self, images: Values, views: Sequence[View]) -> Prediction:
         """Predict a batch; when memory runs out, one by one, then in ever smaller parts."""
         try:
-            return self.predictor.predict(images)
+            return self.predictor.predict(images, views) if views else self.predictor.predict(images)
         except MemoryError as error:
             count, _, height, width = images.shape
             self.report("Memory ran out; going on in smaller steps.")
             if count > 1:
-                return _stacked([self._in_parts(images[index : index + 1]) for index in range(count)], 0)
+                single = [slice(index, index + 1) for index in range(count)]
+                return _stacked([self._in_parts(images[one], views[one]) for one in single], 0)
             if max(height, width) <= SMALLEST_PART + 2 * PART_MARGIN:
                 raise OutOfMemoryError(
                     f"A window of {width} x {height} pixels does not fit into the memory of '{self.predictor.device}'.",
@@ -112,7 +119,8 @@ class WindowClassifier:
         axis = 2 if down else 3
         parts = []
         for taken, kept in (first, second):
-            part = self._in_parts(np.take(images, range(taken.start, taken.stop), axis))
+            rows, columns = (taken, slice(None)) if down else (slice(None), taken)
+            part = self._in_parts(images[:, :, rows, columns], _parts(views, rows, columns))
             parts.append(_cut(part, kept, axis - 4))
         return _stacked(parts, axis - 4)
 
@@ -142,7 +150,7 @@ Turn = Callable[[Values], Values]
 
 def symmetries() -> Iterator[tuple[Turn, Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]]]:
     """Yield the 8 symmetries of a square over the last two axes, each with its inverse."""
-    for quarters, mirrored in product(range(4), (False, True)):
+    for quarters, mirrored in SYMMETRIES:
 
         def turn(values: Values, quarters: int = quarters, mirrored: bool = mirrored) -> Values:
             turned = np.rot90(values, quarters, axes=(-2, -1))
@@ -155,6 +163,10 @@ def symmetries() -> Iterator[tuple[Turn, Callable[[npt.NDArray[np.float32]], npt
             return np.rot90(straight, -quarters, axes=(-2, -1))
 
         yield turn, back
+
+
+def _parts(views: Sequence[View], rows: slice, columns: slice) -> list[View]:
+    return [view.part(rows, columns) for view in views]
 
 
 def _half_steps(length: int, side: int) -> Iterator[slice]:

@@ -25,6 +25,7 @@ class SeasonInput:
         metadata: The network also takes where, when and with which camera the aerial image was taken.
         design: Sizes of the satellite branch.
         faults: Faults of the published code that the weights were learnt with.
+        patch: Rows and columns of the aerial patches that the network learnt with, in pixels; None where not known.
     """
 
     bands: tuple[Band, ...]
@@ -35,6 +36,7 @@ class SeasonInput:
     metadata: bool = False
     design: SatelliteDesign = field(default_factory=SatelliteDesign)
     faults: PublishedFaults = NONE
+    patch: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the values for JSON; of the faults, the names of those that are on."""
@@ -63,6 +65,7 @@ class SeasonInput:
             metadata=bool(values["metadata"]),
             design=SatelliteDesign(**design),
             faults=PublishedFaults(**dict.fromkeys(values["faults"], True)),
+            patch=None if values.get("patch") is None else int(values["patch"]),
         )
 
     def check(self) -> None:

@@ -16,6 +16,9 @@ class PlanRequest(Request):
     model: str = Field(description="Model file (.safetensors, .pth, .ckpt) or the name of a model in the catalogue.")
     weights: str | None = Field(None, description="Checkpoint on disk for a model of the catalogue.")
     input: Paths | None = Field(None, description="Image to classify; several make one mosaic.")
+    season: str | None = Field(
+        None, description="Folder of satellite images, one a date, for a model that also looks at the season."
+    )
     bands: BandNumbers | None = Field(
         None, description="Band numbers by name, such as red=1,green=2,blue=3,infrared=4; default: told by the file."
     )
@@ -63,6 +66,8 @@ class PlanRequest(Request):
             raise ValueError("give either an image (input) or the size of the area (square_kilometres)")
         if self.input is None and (self.extent or self.area):
             raise ValueError("extent and area are parts of an image: give input, or square_kilometres alone")
+        if self.input is None and self.season:
+            raise ValueError("season lies under an image: give input")
         if self.extent and self.area:
             raise ValueError("extent and area exclude each other")
         if self.output and not self.output.lower().endswith(".json"):

@@ -181,6 +181,7 @@ def prepare_season(
         metadata=bool(metadata),
         design=design,
         faults=faults,
+        patch=side,
     )
     season.check()
     measured = index_seasons(

@@ -3,33 +3,41 @@
 from __future__ import annotations
 
 import re
-import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import rasterio
 from affine import Affine
 from rasterio.crs import CRS
-from rasterio.errors import NotGeoreferencedWarning
-from rasterio.warp import transform
-from rasterio.windows import Window
 
-from engine.data.patch_file import READ_ERRORS, missing_pixels
 from engine.data.time_series.days import days_to_mid_may
-from engine.data.time_series.series import TimeSeries
+from engine.data.time_series.season_sampling import Points, Sampled, opened, sample, sample_nearest
+from engine.data.time_series.series import TimeSeries, clear_dates
 from engine.errors import InputError
 
 SUFFIXES = (".tif", ".tiff", ".jp2", ".vrt")
+MASKS = "masks"
+"""Folder beside the images with the per cent of snow and of cloud of each, under the image's name."""
 # The first date of a name is that of the image, a later one that of its making.
-_DATE = re.compile(r"(?<!\d)((?:19|20)\d\d)(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(?!\d)")
-# Sentinel-2's own value for no data, where a file names none.
-_NODATA = 0.0
-# Of a pixel: less is rounding of coordinates.
-_NOISE = 1e-4
+_DATE = re.compile(r"(?<!\d)((?:19|20)\d\d)([-_]?)(0[1-9]|1[0-2])\2(0[1-9]|[12]\d|3[01])(?!\d)")
 _Pixels = npt.NDArray[Any]
+
+
+def date_of(name: str) -> tuple[int, int, int] | None:
+    """Return year, month and day that a file's name carries, as YYYYMMDD, YYYY-MM-DD or YYYY_MM_DD; None without.
+
+    Raises:
+        InputError: There is no such day.
+    """
+    match = _DATE.search(name)
+    if match is None:
+        return None
+    year, month, day = int(match[1]), int(match[3]), int(match[4])
+    days_to_mid_may(month, day)
+    return year, month, day
 
 
 @dataclass(frozen=True)
@@ -68,7 +76,7 @@ class Cut:
         series: Dates that show all of it.
         offsets: How far a point in the middle of the grid lies from the centre of the image's nearest pixel, in rows
             and columns of a pixel from -0.5 to 0.5, shape (T, 2); values between pixels are bilinear.
-        dropped: Files that do not show all of it, by name.
+        dropped: Files that do not show all of it, or too much snow and cloud, by name.
     """
 
     series: TimeSeries
@@ -103,18 +111,18 @@ class DateFolder:
         except OSError as error:
             raise InputError(f"'{folder}' cannot be read: {error.strerror}.", "Name a folder of images.") from error
         for file in files:
-            match = _DATE.search(file.stem)
-            if match is None:
+            date = date_of(file.stem)
+            if date is None:
                 raise InputError(
-                    f"The name '{file.name}' carries no date.", "Each image's name needs its date as YYYYMMDD."
+                    f"The name '{file.name}' carries no date.",
+                    "Each image's name needs its date as YYYYMMDD or YYYY-MM-DD; see prepare-time-series.",
                 )
-            days_to_mid_may(int(match[2]), int(match[3]))
-            dated.append((match[0], file, int(match[2]), int(match[3])))
+            dated.append((date, file))
         if not dated:
             raise InputError(f"'{folder}' holds no satellite images.", f"Images end in {', '.join(SUFFIXES)}.")
         counts = {}
-        for _, file, _, _ in dated:
-            with _opened(file) as dataset:
+        for _, file in dated:
+            with opened(file) as dataset:
                 counts[file] = dataset.count
                 if not dataset.crs:
                     raise InputError(f"'{file}' has no CRS.", "Give it one: nothing else says where it lies.")
@@ -125,7 +133,7 @@ class DateFolder:
                     f"'{file.name}' has {count} bands and '{first.name}' {counts[first]}.",
                     "All dates need the same bands in the same order.",
                 )
-        return DateFolder(folder, tuple(item[1:] for item in sorted(dated)), counts[first])
+        return DateFolder(folder, tuple((file, date[1], date[2]) for date, file in sorted(dated)), counts[first])
 
     def descriptions(self) -> tuple[str, ...]:
         """Return what the first image calls its bands; empty texts where it does not say.
@@ -133,26 +141,59 @@ class DateFolder:
         Raises:
             InputError: It cannot be read.
         """
-        with _opened(self.files[0][0]) as dataset:
+        with opened(self.files[0][0]) as dataset:
             return tuple(text or "" for text in dataset.descriptions)
 
-    def cut(self, ground: Ground) -> Cut:
+    def look(self, points: Points) -> Iterator[tuple[tuple[Path, int, int], Sampled | None]]:
+        """Yield each file, with month and day, and what it shows at points; None where it shows nothing of them.
+
+        Raises:
+            InputError: A file cannot be read.
+        """
+        for file in self.files:
+            yield file, sample(file[0], points)
+
+    def masks(self, file: Path, points: Points) -> _Pixels | None:
+        """Return per cent of snow and of cloud at points, shape (2, H, W); None for an image without masks.
+
+        Raises:
+            InputError: The masks cannot be read, or are none.
+        """
+        path = self.folder / MASKS / file.name
+        if not path.is_file():
+            return None
+        found = sample_nearest(path, points)
+        if len(found) != 2:
+            raise InputError(
+                f"'{MASKS}/{file.name}' has {len(found)} bands instead of snow and cloud.",
+                "Prepare the series again (prepare-time-series), or leave the masks out.",
+            )
+        return found
+
+    def cut(self, ground: Ground, *, clear_only: bool = True) -> Cut:
         """Return the dates that show all of a ground, real pixels alone.
 
         A date is dropped when a point of the grid would need a pixel beyond the image or without data (in all bands
         the file's nodata value, 0 where it names none).
 
+        Args:
+            ground: The ground.
+            clear_only: Also drop dates whose masks tell of too much snow and cloud.
+
         Raises:
             InputError: A file cannot be read.
         """
         pixels, offsets, places, dropped = [], [], [], []
-        for file, month, day in self.files:
-            found = _sample(file, ground)
-            if found is None:
+        points = Points(ground.crs, *ground.points())
+        middle = (ground.side - 1) // 2
+        for (file, month, day), found in self.look(points):
+            if found is None or found.missing.any() or (clear_only and not self._clear(file, points)):
                 dropped.append(file.name)
                 continue
-            pixels.append(found[0])
-            offsets.append(found[1])
+            pixels.append(found.values)
+            offsets.append(
+                [float(at[middle, middle] - np.rint(at[middle, middle])) for at in (found.rows, found.columns)]
+            )
             places.append((month, day))
         shape = (0, self.bands, ground.side, ground.side)
         series = TimeSeries(
@@ -162,61 +203,6 @@ class DateFolder:
         )
         return Cut(series, np.array(offsets, dtype=np.float64).reshape(-1, 2), tuple(dropped))
 
-
-def _opened(path: Path) -> Any:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            return rasterio.open(path)
-    except READ_ERRORS as error:
-        raise InputError(f"'{path}' cannot be read: {error}.", "Copy or download it again.") from error
-
-
-def _sample(path: Path, ground: Ground) -> tuple[_Pixels, tuple[float, float]] | None:
-    """Return pixels (bands, side, side) and the offset of the grid's centre, None where not all of it is shown."""
-    with _opened(path) as dataset:
-        x, y = ground.points()
-        try:
-            moved = transform(ground.crs, dataset.crs, x.ravel(), y.ravel()) if ground.crs != dataset.crs else (x, y)
-        except READ_ERRORS as error:
-            raise InputError(f"The patch cannot be brought to the CRS of '{path.name}': {error}.") from error
-        columns, rows = ~dataset.transform * tuple(np.reshape(part, x.shape) for part in moved)
-        # Counted from the centre of the first pixel.
-        rows, columns = _snapped(rows - 0.5), _snapped(columns - 0.5)
-        if not (np.isfinite(rows).all() and np.isfinite(columns).all()):
-            return None
-        top, left = int(np.floor(rows.min())), int(np.floor(columns.min()))
-        bottom, right = int(np.ceil(rows.max())), int(np.ceil(columns.max()))
-        if top < 0 or left < 0 or bottom >= dataset.height or right >= dataset.width:
-            return None
-        try:
-            read = dataset.read(window=Window(left, top, right - left + 1, bottom - top + 1))
-        except READ_ERRORS as error:
-            raise InputError(f"'{path}' cannot be read: {error}.", "Copy or download it again.") from error
-        nodata = _NODATA if dataset.nodata is None else float(dataset.nodata)
-    missing = missing_pixels(read, nodata)
-    if missing.any() and _bilinear(missing[None].astype(np.float32), rows - top, columns - left).any():
-        return None
-    read = read.astype(np.float32)
-    # Beside the grid, and of no weight in it; what is not finite would weigh all the same.
-    read[:, missing] = 0
-    values = _bilinear(read, rows - top, columns - left)
-    middle = (ground.side - 1) // 2
-    offset = tuple(float(part[middle, middle] - np.rint(part[middle, middle])) for part in (rows, columns))
-    return values, (offset[0], offset[1])
-
-
-def _snapped(places: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    near = np.rint(places)
-    return np.where(np.abs(places - near) < _NOISE, near, places)
-
-
-def _bilinear(values: _Pixels, rows: npt.NDArray[np.float64], columns: npt.NDArray[np.float64]) -> _Pixels:
-    """Return values (bands, H, W) at places between pixel centres, shape (bands, *places)."""
-    top = np.minimum(rows.astype(np.int64), values.shape[1] - 1)
-    left = np.minimum(columns.astype(np.int64), values.shape[2] - 1)
-    bottom, right = np.minimum(top + 1, values.shape[1] - 1), np.minimum(left + 1, values.shape[2] - 1)
-    down, across = (rows - top).astype(np.float32), (columns - left).astype(np.float32)
-    above = values[:, top, left] * (1 - across) + values[:, top, right] * across
-    below = values[:, bottom, left] * (1 - across) + values[:, bottom, right] * across
-    return np.asarray(above * (1 - down) + below * down, dtype=np.float32)
+    def _clear(self, file: Path, points: Points) -> bool:
+        masks = self.masks(file, points)
+        return masks is None or bool(clear_dates(masks[None])[0])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.data.time_series.date_folder import SUFFIXES, DateFolder
+from engine.data.time_series.date_folder import MASKS, SUFFIXES, DateFolder
 from engine.data.time_series.season_pieces import SeasonSource
 from engine.data.time_series.series import TimeSeries
 from engine.data.time_series.sources import AreaSeasons, FolderSeasons
@@ -76,6 +76,7 @@ class SeasonFolder:
         """SHA-256 over names and sizes of all files; the folder may be moved."""
         if self.dates is not None:
             files: list[Path] = [file for file, _, _ in self.dates.files]
+            files += [mask for mask in (self.root / MASKS / file.name for file in files) if mask.is_file()]
         else:
             files = sorted(_area_files(self.root))
         digest = hashlib.sha256(repr(sorted(self.centroids.items())).encode())
@@ -123,7 +124,7 @@ class SeasonFolder:
         """
         source: SeasonSource
         if self.dates is not None:
-            source = FolderSeasons(tuple(images), self.dates, ratio, side, monthly)
+            source = FolderSeasons(tuple(images), self.dates, ratio, side, monthly, clear_only)
         else:
             source = AreaSeasons(tuple(images), self.root, self.centroids, side, clear_only, monthly)
         channels = self.channels(bands)

@@ -60,8 +60,8 @@ class AreaSeasons:
 class FolderSeasons:
     """Seasons of patches with a CRS, out of a folder of dated images.
 
-    Clouds are not looked for: leave cloudy images out of the folder, or make their pixels nodata; a date is used for
-    the patches that it shows whole.
+    A date is used for the patches that it shows whole. Clouds are known where masks lie beside the images
+    (prepare-time-series); otherwise leave cloudy images out of the folder, or make their pixels nodata.
 
     Args:
         images: Aerial patches.
@@ -69,6 +69,7 @@ class FolderSeasons:
         ratio: Side of a satellite pixel in aerial pixels.
         side: Rows and columns around a patch's centre.
         monthly: Average by month.
+        clear_only: Drop dates whose masks tell of too much snow and cloud.
     """
 
     images: tuple[Path, ...]
@@ -76,6 +77,7 @@ class FolderSeasons:
     ratio: float
     side: int = SIDE
     monthly: bool = True
+    clear_only: bool = True
 
     def read(self, index: int) -> TimeSeries:
         """Return the season of a patch; it is empty where no date shows all of it.
@@ -90,5 +92,5 @@ class FolderSeasons:
                 "Extract the patches again from imagery with a CRS.",
             )
         ground = Ground(header.crs, header.transform, header.height, header.width, self.ratio, self.side)
-        series = self.folder.cut(ground).series
+        series = self.folder.cut(ground, clear_only=self.clear_only).series
         return series.by_month() if self.monthly else series

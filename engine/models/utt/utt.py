@@ -53,6 +53,9 @@ class UTT(nn.Module):
         satellite: Sizes of the U-TAE.
         faults: Which faults of the published code to repeat.
 
+    Attributes:
+        places: Where the fusions have their layers for each of the encoder's maps that the season is added to.
+
     Raises:
         ModelError: There is no such encoder, or sizes do not fit together.
     """
@@ -79,7 +82,7 @@ class UTT(nn.Module):
         # The decoder skips the image itself, and some encoders have an empty map of half its resolution.
         used = [stage for stage, count in enumerate(channels) if stage and count]
         built = list(range(len(channels))) if faults.idle_layers else used
-        self._places = {stage: built.index(stage) for stage in used}
+        self.places = {stage: built.index(stage) for stage in used}
         self.satellite = UTAE(series_channels, classes, satellite or SatelliteDesign(), faults)
         width = self.satellite.out_channels
         self.cropped = CroppedFusion(width, [channels[stage] for stage in built])
@@ -122,7 +125,7 @@ class UTT(nn.Module):
             coarse = self.satellite_head(own)
             satellite_logits = _for_all(functional.interpolate(coarse, shape, mode="nearest"), known)
             kept = self._kept(features)
-            for stage, place in self._places.items():
+            for stage, place in self.places.items():
                 size = (maps[stage].shape[2], maps[stage].shape[3])
                 season = self.cropped(own, place, size) + self.collapsed(features, place)
                 maps[stage] = maps[stage] + _for_all(season * kept, known)
