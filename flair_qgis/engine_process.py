@@ -104,14 +104,14 @@ def _run(
                 child.stop()
                 # the engine says as its last words what it keeps for later
                 for line in child.lines(0):
-                    _handle(line, feedback, progress, outcome)
+                    _handle(line, feedback, progress, outcome, labels)
                 raise _cancelled(outcome, labels)
             for line in child.lines(POLL):
-                _handle(line, feedback, progress, outcome)
+                _handle(line, feedback, progress, outcome, labels)
             progress.beat()
         code = child.close()
         for line in child.lines(0):
-            _handle(line, feedback, progress, outcome)
+            _handle(line, feedback, progress, outcome, labels)
     except BaseException:
         child.stop(grace=0)
         raise
@@ -122,7 +122,9 @@ def _run(
     raise _explain(outcome, code, errors, feedback, labels)
 
 
-def _handle(line: str, feedback: QgsProcessingFeedback, progress: Progress, outcome: _Outcome) -> None:
+def _handle(
+    line: str, feedback: QgsProcessingFeedback, progress: Progress, outcome: _Outcome, labels: Dict[str, str]
+) -> None:
     if not line.strip():
         return
     event: Any = None
@@ -135,9 +137,9 @@ def _handle(line: str, feedback: QgsProcessingFeedback, progress: Progress, outc
     if kind == "progress":
         progress.report(_number(event.get("fraction")) or 0.0, str(event.get("text") or ""), _number(event.get("eta")))
     elif kind == "log":
-        feedback.pushInfo(for_the_log(str(event.get("text", ""))))
+        feedback.pushInfo(for_the_log(in_dialog_words(str(event.get("text", "")), labels)))
     elif kind == "warning":
-        feedback.pushWarning(str(event.get("text", "")))
+        feedback.pushWarning(in_dialog_words(str(event.get("text", "")), labels))
     elif kind == "result" and isinstance(event.get("values"), dict):
         outcome.result = event["values"]
     elif kind == "error":

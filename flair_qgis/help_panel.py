@@ -12,12 +12,12 @@ from .paths import plugin_root
 
 PICTURES = ("docs", "images", "algorithms")
 """Folder of the pictures, which are part of the zip as well."""
-# Pixels that the panel offers in a dialog as it opens.
-WIDTH = 240
+# Pixels that the panel offers in a dialog as it opens, beside a scroll bar.
+WIDTH = 215
 
 
 def help_panel(algorithm: QgsProcessingAlgorithm, text: str) -> str:
-    """Return the help as QGIS shows it: what an algorithm does and an example, a picture, inputs, outputs.
+    """Return the help as QGIS shows it: what an algorithm does, with a picture and an example, inputs, outputs.
 
     Args:
         algorithm: The algorithm.
@@ -27,7 +27,8 @@ def help_panel(algorithm: QgsProcessingAlgorithm, text: str) -> str:
     inputs = [item for item in algorithm.parameterDefinitions() if not item.isDestination()]
     usual = [_described(item.description(), item.help()) for item in inputs if not item.flags() & advanced]
     folded = [_described(item.description(), item.help()) for item in inputs if item.flags() & advanced]
-    parts = [text, picture(algorithm.name())]
+    first, end, rest = text.partition("</p>")
+    parts = [first, end, picture(algorithm.name()), rest]
     parts += _section(tr("Inputs"), usual) + _section(tr("Advanced parameters"), folded)
     parts += _section(tr("Outputs"), [_described(item.description(), "") for item in algorithm.outputDefinitions()])
     return "".join(parts)

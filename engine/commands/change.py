@@ -199,5 +199,10 @@ def _check(change: Change, job: _Job, reporter: Reporter) -> None:
         if job.pair.confidences:
             reasons.append(f"less certain than {job.request.minimum_confidence:g} %")
         reporter.warning(
-            f"Changes of {change.left_out:,.4f} ha are left out ({' or '.join(reasons)}): counted as unchanged."
+            f"Changes of {_area_text(change.left_out)} are left out ({' or '.join(reasons)}): counted as unchanged."
         )
+
+
+def _area_text(hectares: float) -> str:
+    # single pixels would be 0.0000 ha
+    return f"{hectares:,.4f} ha" if hectares >= 0.001 else f"{1e4 * hectares:,.2f} m\N{SUPERSCRIPT TWO}"

@@ -33,7 +33,7 @@ def watch_input():
 def classify(options):
     send("progress", fraction=0.25, text="Classifying, 3.5 Mpx/s", eta=65)
     send("log", text="model read")
-    send("warning", text="bands look alike")
+    send("warning", text="bands look alike: see --bands")
     sys.stdout.write("a library printed this\n{not json\n")
     return write_map(options)
 

@@ -83,7 +83,7 @@ def test_run_returns_layer_and_numbers(fake_engine, image, model, tmp_path, cont
     result = run({"INPUT": [image], "MODEL": model, "OUTPUT": output}, context, feedback)
     assert result == {"OUTPUT": output, "PIXELS": 200, "SECONDS": 0.5}
     assert (gdal.Open(output).ReadAsArray() == 5).all()
-    assert feedback.warnings == ["bands look alike"]
+    assert feedback.warnings == ['bands look alike: see "Bands"']
 
 
 def test_relative_paths_start_from_the_folder_of_qgis(

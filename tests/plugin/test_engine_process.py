@@ -51,7 +51,7 @@ def test_events_reach_feedback(fake_engine, feedback, image, tmp_path):
     result = run(fake_engine, feedback, options, "classify")
     assert result["pixels"] == 200
     assert feedback.infos == ["model read"]
-    assert feedback.warnings == ["bands look alike"]
+    assert feedback.warnings == ["bands look alike: see --bands"]
     assert feedback.texts == ["Classifying, 3.5 Mpx/s, 1 min 05 s left"]
     assert feedback.console == ["a library printed this", "{not json"]
     assert 25 in [value for _, value in feedback.progresses]
