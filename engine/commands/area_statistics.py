@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from engine import __version__
+from engine.commands.remote_output import uploads
 from engine.errors import InputError
 from engine.events import Reporter, format_duration, timed_progress
 from engine.maps.area_files import write_area_polygons, write_area_table
@@ -32,6 +33,7 @@ METHOD = (
 )
 
 
+@uploads("output", folder=True)
 def run(request: AreaStatisticsRequest, reporter: Reporter, cancelled: threading.Event) -> dict[str, Any]:
     """Count the areas of all classes.
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from engine import __version__
 from engine.commands.change_output import BalanceOf, report_of
+from engine.commands.remote_output import uploads
 from engine.errors import InputError
 from engine.events import Reporter, SilentReporter, format_duration, timed_progress
 from engine.maps.change import Change, Pair, compare
@@ -49,6 +50,7 @@ class _Job:
     groups: Groups | None
 
 
+@uploads("output", folder=True)
 def run(request: ChangeRequest, reporter: Reporter, cancelled: threading.Event) -> dict[str, Any]:
     """Find what changed between two class rasters.
 

@@ -12,7 +12,10 @@ from engine.inference.classification_job import Job
 from engine.rasters.tile_store import TileStore
 
 # Names of files, and who does the work: the map is the same.
-NOT_SAID = {"input", "output", "model", "weights", "season", "workers", "scheduler"}
+NOT_SAID = {
+    "input", "output", "confidence", "probabilities", "model", "weights", "season", "overwrite", "resume", "workers",
+    "scheduler",
+}  # fmt: skip
 
 
 def write_outputs(

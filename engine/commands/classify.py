@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from engine.commands.classification_output import write_outputs
+from engine.commands.remote_output import uploads
 from engine.errors import Cancelled, InputError, ModelError
 from engine.events import Reporter, format_duration
 from engine.inference.classification_job import Job, nothing_to_classify, prepare
@@ -27,6 +28,7 @@ PREDICTED = 0.95
 WORTH_KEEPING_SECONDS = 60.0
 
 
+@uploads("output", "confidence", "probabilities")
 def run(request: ClassifyRequest, reporter: Reporter, cancelled: threading.Event) -> dict[str, Any]:
     """Classify an image.
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from engine.commands.remote_output import uploads
 from engine.errors import Cancelled, InputError, RequestError
 from engine.events import Reporter, format_duration
 from engine.inference.memory import GIGABYTE, USABLE_SHARE, available_memory
@@ -67,6 +68,7 @@ class _Sums:
     confidence: RegionSums | None
 
 
+@uploads("output")
 def run(request: PolygoniseRequest, reporter: Reporter, cancelled: threading.Event) -> dict[str, Any]:
     """Make polygons of a class raster.
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from engine import __version__
+from engine.commands.remote_output import uploads
 from engine.errors import InputError, OutputError
 from engine.events import Reporter, format_duration, timed_progress
 from engine.maps.class_map import ClassMap, open_class_map
@@ -30,6 +31,7 @@ from engine.requests import RemapClassesRequest
 RECODED = 0.6
 
 
+@uploads("output")
 def run(request: RemapClassesRequest, reporter: Reporter, cancelled: threading.Event) -> dict[str, Any]:
     """Write a class raster in another nomenclature.
 

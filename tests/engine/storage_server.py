@@ -201,7 +201,7 @@ class Bucket:
     def address(self, key):
         return f"s3://{self.name}/{key}"
 
-    def keys(self):
+    def stored(self):
         found = self.client.list_objects_v2(Bucket=self.name).get("Contents", [])
         return sorted(item["Key"] for item in found)
 
