@@ -23,6 +23,7 @@ FOLDER = REFERENCE / "commands"
 PYTHON = ".venv/bin/python -m engine"
 EXAMPLES = {
     "prepare-input": "--rgb ORTHO_RVB --irc ORTHO_IRC --dsm dsm.tif --dtm dtm.tif --output image.tif",
+    "prepare-time-series": "--input sentinel2 --image image.tif --output season",
     "dataset-download": "flair-1-toy --output flair_toy",
     "dataset-check": "flair_toy --lists",
     "extract-patches": "--image image.tif --labels labels.gpkg --output patches",

@@ -21,6 +21,7 @@ from engine.requests.inputs import PrepareInputRequest
 from engine.requests.maps import AreaStatisticsRequest, ChangeRequest, PolygoniseRequest, RemapClassesRequest
 from engine.requests.models import DiagnosticsRequest, ModelsDownloadRequest, ModelsRequest
 from engine.requests.planning import PlanRequest
+from engine.requests.time_series import PrepareTimeSeriesRequest
 from engine.requests.train import TrainRequest
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "PlanRequest",
     "PolygoniseRequest",
     "PrepareInputRequest",
+    "PrepareTimeSeriesRequest",
     "RemapClassesRequest",
     "Request",
     "TrainRequest",
@@ -51,6 +53,7 @@ COMMANDS: dict[str, type[Request]] = {
     "dataset-download": DatasetDownloadRequest,
     "dataset-check": DatasetCheckRequest,
     "prepare-input": PrepareInputRequest,
+    "prepare-time-series": PrepareTimeSeriesRequest,
     "extract-patches": ExtractPatchesRequest,
     "train": TrainRequest,
     "plan": PlanRequest,

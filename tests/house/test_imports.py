@@ -28,6 +28,8 @@ ROOMS = {
     "comparison": {"rasters", "extraction", "evaluation", "storage"},
     "maps": {"rasters", "storage"},
     "preparation": {"rasters", "services", "storage"},
+    # One date is what a data set's season is made of.
+    "seasons": {"rasters", "data"},
     "training": {"rasters", "models", "data", "evaluation"},
     "ign": {"rasters", "models", "data", "evaluation"},
     "study": {"rasters", "models", "data", "inference", "evaluation", "comparison"},
@@ -46,6 +48,7 @@ ROOMS = {
         "comparison",
         "maps",
         "preparation",
+        "seasons",
         "services",
         "storage",
         "training",
