@@ -28,7 +28,7 @@ from engine.data.dataset_file import FILE_NAME, SPLITS
 from engine.errors import InputError, OutputError
 from engine.events import Reporter
 from engine.rasters.disk import output_error
-from engine.rasters.folder_lock import hold
+from engine.rasters.folder_lock import hold, remove_empty
 from engine.rasters.journal import Journal
 from engine.rasters.staged_output import check_writable, synchronise
 from engine.rasters.store_manifest import FORMAT, read_manifest, reason_to_start_anew, write_manifest
@@ -196,16 +196,7 @@ class DatasetFolder:
         self._journal.close()
         _settle(self._folder, self._output)
         _clear(self._folder)
-        if os.name != "nt":
-            # Under the lock, so that no other run can begin in a folder that is about to vanish.
-            (self._folder / "lock").unlink(missing_ok=True)
-        self._lock.release()
-        try:
-            (self._folder / "lock").unlink(missing_ok=True)
-            self._folder.rmdir()
-        except OSError:
-            # Another run has begun here meanwhile, or someone else's file lies in it: theirs to keep.
-            return
+        remove_empty(self._folder, self._lock)
 
     def _sound_patches(self) -> dict[str, dict[str, Any]]:
         """Return the lines of the journal whose files are all there, unchanged, by patch."""

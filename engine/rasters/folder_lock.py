@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import filelock
@@ -30,3 +31,22 @@ def hold(folder: Path, output: Path) -> filelock.BaseFileLock:
             "Wait until it has ended, or choose another output.",
         ) from error
     return lock
+
+
+def remove_empty(folder: Path, lock: filelock.BaseFileLock) -> None:
+    """Release a work folder of which nothing but the lock is left, and remove it, unless somebody else needs it.
+
+    Args:
+        folder: The folder.
+        lock: Its lock; see `hold`.
+    """
+    if os.name != "nt":
+        # Under the lock, so that no other run can begin in a folder that is about to vanish.
+        (folder / "lock").unlink(missing_ok=True)
+    lock.release()
+    try:
+        (folder / "lock").unlink(missing_ok=True)
+        folder.rmdir()
+    except OSError:
+        # Another run has begun here meanwhile, or someone else's file lies in it: theirs to keep.
+        return

@@ -11,7 +11,6 @@ In `.<output name>.flair-work/` lie
 
 from __future__ import annotations
 
-import os
 import shutil
 import threading
 import zlib
@@ -27,7 +26,7 @@ import numpy.typing as npt
 from engine.errors import OutputError
 from engine.events import Reporter
 from engine.rasters.disk import output_error
-from engine.rasters.folder_lock import hold
+from engine.rasters.folder_lock import hold, remove_empty
 from engine.rasters.journal import Journal
 from engine.rasters.store_manifest import new_manifest, read_manifest, reason_to_start_anew, write_manifest
 from engine.rasters.tile_file import block_side
@@ -240,16 +239,7 @@ class TileStore:
         """Remove the store and its folder, and release it; for when the outputs are complete."""
         self._journal.close()
         _clear(self.folder)
-        if os.name != "nt":
-            # Under the lock, so that no other run can begin in a folder that is about to vanish.
-            (self.folder / "lock").unlink(missing_ok=True)
-        self._lock.release()
-        try:
-            (self.folder / "lock").unlink(missing_ok=True)
-            self.folder.rmdir()
-        except OSError:
-            # Another run has begun here meanwhile, or someone else's file lies in it: theirs to keep.
-            return
+        remove_empty(self.folder, self._lock)
 
     def _sound_tiles(self) -> dict[PixelWindow, _StoredTile]:
         """Return the tiles of the journal whose files are all there, unchanged."""
