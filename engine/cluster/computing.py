@@ -25,6 +25,7 @@ from engine.cluster.worker import load, look_around
 from engine.errors import DeviceError
 from engine.events import Reporter
 from engine.inference.classification_job import Job, job_device, sample_values
+from engine.inference.computing import Work
 from engine.inference.job_tiles import JobTiles, cut
 from engine.inference.load import LoadedPredictor, load_predictor
 from engine.inference.run_progress import RunProgress
@@ -92,43 +93,46 @@ class ClusterComputing:
     ) -> None:
         self._stack.close()
 
-    def run(self, store: TileStore, end: float, observers: Sequence[Observer] = ()) -> dict[str, Any]:
-        """Compute what a store does not hold yet.
+    def begin(self, store: TileStore) -> Work:
+        """Load the model on the workers and settle how the job is cut; see `Computing.begin`.
 
         Args:
             store: The job's store, in a folder that all workers share.
-            end: Progress of the command when all is done, 0 to 1.
-            observers: Told of each tile.
-
-        Returns:
-            `device`, `precision` and `computed_ratio`, and `agreement` of faster arithmetic.
 
         Raises:
             Cancelled: It was asked to stop.
             EngineError: A worker cannot do its work, or the cluster is gone.
         """
-        key = self._share(store.folder)
-        facts = self._load(store.folder, key)
+        self._key = self._share(store.folder)
+        self._facts = self._load(store.folder, self._key)
         tiles = cut(
             self.job,
             store,
-            max(float(item["bytes_per_pixel"]) for item in facts.values()),
-            min(float(item["budget"]) for item in facts.values()),
+            max(float(item["bytes_per_pixel"]) for item in self._facts.values()),
+            min(float(item["budget"]) for item in self._facts.values()),
         )
-        precision = str(next(iter(facts.values()))["precision"])
-        plan = tiles.plan
-        self._reporter.log(
-            f"{self.job.model.manifest.name} on {len(facts)} workers ({self.job.device}, {precision}): "
-            f"{len(plan)} tiles of up to {plan.columns.size} x {plan.rows.size} pixels."
-        )
-        self._compute(store, tiles, key, end, observers)
+        precision = str(next(iter(self._facts.values()))["precision"])
         agreement = None if self._loaded is None else self._loaded.agreement
-        return {
-            "device": self.job.device,
-            "precision": precision,
-            "agreement": None if agreement is None else round(agreement, 5),
-            "computed_ratio": round(plan.computed_pixels / self.job.area.window.pixels, 4),
-        }
+        return Work.of(store, tiles, self.job.device, precision, agreement)
+
+    def run(self, work: Work, end: float, observers: Sequence[Observer] = ()) -> None:
+        """Compute what the store does not hold yet.
+
+        Args:
+            work: What `begin` returned.
+            end: Progress of the command when all is done, 0 to 1.
+            observers: Told of each tile.
+
+        Raises:
+            Cancelled: It was asked to stop.
+            EngineError: A worker cannot do its work, or the cluster is gone.
+        """
+        plan = work.tiles.plan
+        self._reporter.log(
+            f"{self.job.model.manifest.name} on {len(self._facts)} workers ({self.job.device}, "
+            f"{work.facts['precision']}): {len(plan)} tiles of up to {plan.columns.size} x {plan.rows.size} pixels."
+        )
+        self._compute(work.store, work.tiles, self._key, end, observers)
 
     def _look_around(self) -> dict[str, int]:
         """Ask all workers what they are, settle the device, and return how many there are on each computer."""

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from engine import __version__
+from engine.delivery.sheet_run import SheetRun
 from engine.events import Reporter
 from engine.inference.classification_job import Job
+from engine.inference.computing import Work
 from engine.rasters.tile_store import TileStore
 
 # Names of files, and who does the work: the map is the same.
@@ -25,6 +27,7 @@ def write_outputs(
     start: float,
     reporter: Reporter,
     cancelled: threading.Event,
+    sheets: SheetRun | None = None,
 ) -> dict[str, Any]:
     """Write all outputs of a job, the class raster last: when it is there, everything is.
 
@@ -35,6 +38,7 @@ def write_outputs(
         start: Progress of the command when this begins, 0 to 1.
         reporter: Receives progress.
         cancelled: Set to stop.
+        sheets: Writes the classes as sheets, most of them by now; None for one file.
 
     Returns:
         Paths of what was written.
@@ -45,7 +49,6 @@ def write_outputs(
     """
     from engine.rasters.class_raster import write_class_raster
     from engine.rasters.percent_raster import write_confidence_raster, write_probabilities_raster
-    from engine.rasters.sheets import write_sheets
 
     request, nomenclature = job.request, job.model.manifest.nomenclature
     tags = _tags(job, extra)
@@ -68,11 +71,42 @@ def write_outputs(
         outputs["confidence"] = request.confidence
         outputs["confidence_style"] = str(Path(request.confidence).with_suffix(".qml"))
         done += 1
-    if request.layout == "sheets":
-        outputs["sheets"] = write_sheets(store, output, nomenclature, request.sheet_size, tags, **common)
+    if sheets is not None:
+        outputs |= sheets.finish(overwrite=request.overwrite, progress=progress)
     else:
         write_class_raster(store, output, nomenclature, tags, **common)
     return {"output": request.output, "style": str(output.with_suffix(".qml")), **outputs}
+
+
+def begin_sheets(
+    job: Job, store: TileStore, work: Work, reporter: Reporter, cancelled: threading.Event
+) -> SheetRun | None:
+    """Begin to write sheets while the work goes on; None when the output is one file.
+
+    Args:
+        job: The job.
+        store: Its tiles.
+        work: How it is cut and computed.
+        reporter: Receives facts.
+        cancelled: Set to stop.
+
+    Raises:
+        Cancelled: `cancelled` was set.
+        OutputError: The index of the sheets cannot be written.
+    """
+    if work.tiles.sheets is None:
+        return None
+    return SheetRun(
+        store=store,
+        output=job.output,
+        grid=work.tiles.sheets,
+        sheet_size=job.request.sheet_size,
+        within=work.tiles.within,
+        nomenclature=job.model.manifest.nomenclature,
+        tags=_tags(job, work.facts),
+        reporter=reporter,
+        cancelled=cancelled,
+    )
 
 
 def _tags(job: Job, extra: dict[str, Any]) -> dict[str, str]:

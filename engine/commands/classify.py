@@ -6,8 +6,9 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from engine.commands.classification_output import write_outputs
+from engine.commands.classification_output import begin_sheets, write_outputs
 from engine.commands.remote_output import uploads
+from engine.delivery.sheet_index import check_index
 from engine.errors import Cancelled, InputError, ModelError
 from engine.events import Reporter, format_duration
 from engine.inference.classification_job import Job, nothing_to_classify, prepare
@@ -21,6 +22,7 @@ from engine.services.inputs import COPY_PART
 
 if TYPE_CHECKING:
     from engine.cluster.computing import ClusterComputing
+    from engine.delivery.sheet_run import SheetRun
 
 # Share of the progress bar; the rest is writing the final file.
 PREDICTED = 0.95
@@ -49,20 +51,33 @@ def run(request: ClassifyRequest, reporter: Reporter, cancelled: threading.Event
         copying, reporter = PartReporter(reporter, 0.0, COPY_PART), PartReporter(reporter, COPY_PART, 1 - COPY_PART)
     # Devices of a cluster are not this computer's.
     job = prepare(request, reporter, cancelled, copying, "cpu" if request.scheduler else None)
+    if job.sheets is not None:
+        check_index(job.output)
     store: TileStore | None = None
+    sheets: SheetRun | None = None
     try:
         with _computing(job, reporter, cancelled) as computing:
             job = computing.job
             # Opened only now, so that a run which is stopped while a library loads leaves nothing behind.
             store = open_store(job, reporter)
-            extra = computing.run(store, PREDICTED)
+            work = computing.begin(store)
+            sheets = begin_sheets(job, store, work, reporter, cancelled)
+            computing.run(work, PREDICTED, [sheets.stored] if sheets else [])
+            extra = work.facts
         counts = store.counts()
         if not counts:
             raise nothing_to_classify()
-        outputs = write_outputs(job, store, extra, PREDICTED, reporter, cancelled)
+        outputs = write_outputs(job, store, extra, PREDICTED, reporter, cancelled, sheets)
     except BaseException as error:
         if store is not None:
-            _leave(store, error, time.monotonic() - began, reporter)
+            kept = _worth_keeping(store, error, time.monotonic() - began)
+            if sheets is not None:
+                sheets.abandon(error, kept=kept)
+            if kept:
+                reporter.log("The finished tiles are kept: the same command goes on from there.")
+                store.close()
+            else:
+                store.remove()
         raise
     store.remove()
     seconds = time.monotonic() - began
@@ -76,15 +91,11 @@ def run(request: ClassifyRequest, reporter: Reporter, cancelled: threading.Event
     }
 
 
-def _leave(store: TileStore, error: BaseException, seconds: float, reporter: Reporter) -> None:
-    """Keep finished tiles where going on makes sense, leave nothing behind where it does not."""
+def _worth_keeping(store: TileStore, error: BaseException, seconds: float) -> bool:
+    """Return whether going on with the finished tiles makes sense; otherwise nothing is left behind."""
     hopeless = isinstance(error, InputError | ModelError)
     stopped = isinstance(error, Cancelled)
-    if store.counts() and not hopeless and (stopped or seconds > WORTH_KEEPING_SECONDS):
-        reporter.log("The finished tiles are kept: the same command goes on from there.")
-        store.close()
-    else:
-        store.remove()
+    return bool(store.counts()) and not hopeless and (stopped or seconds > WORTH_KEEPING_SECONDS)
 
 
 def _computing(job: Job, reporter: Reporter, cancelled: threading.Event) -> Computing | ClusterComputing:

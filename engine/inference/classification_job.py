@@ -22,7 +22,7 @@ from engine.models.resolve import ResolvedModel, resolve_model
 from engine.rasters.area import AreaOfInterest, area_from_extent, area_from_polygons, whole_area
 from engine.rasters.model_grid import ModelGrid
 from engine.rasters.plan import STRIDE
-from engine.rasters.sheets import check_sheets
+from engine.rasters.sheets import SheetGrid, check_sheets
 from engine.rasters.source import RasterSource
 from engine.rasters.staged_output import check_overwrite, check_writable
 from engine.rasters.virtual_raster import OutputGrid
@@ -60,6 +60,13 @@ class Job:
         """Names of the layers to store."""
         wanted = {"confidence": self.request.confidence, "probabilities": self.request.probabilities}
         return ["classes", *(name for name, path in wanted.items() if path)]
+
+    @property
+    def sheets(self) -> SheetGrid | None:
+        """How the output is cut into sheets; None for one file."""
+        request = self.request
+        one = request.layout == "single"
+        return None if one else SheetGrid(self.output_grid, request.sheet_size, self.output.stem)
 
     @property
     def output(self) -> Path:

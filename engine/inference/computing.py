@@ -4,18 +4,53 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
 from engine.events import Reporter
 from engine.inference.classification_job import Job, sample_values
 from engine.inference.job_pipeline import job_pipeline
-from engine.inference.job_tiles import cut, placed
+from engine.inference.job_tiles import JobTiles, cut, placed
 from engine.inference.load import LoadedPredictor, load_predictor
 from engine.inference.memory import cpu_budget, cuda_budget
 from engine.inference.run_progress import RunProgress
 from engine.inference.tile_keeper import Observer, TileKeeper
 from engine.rasters.tile_store import TileStore
+
+
+@dataclass(frozen=True)
+class Work:
+    """A job that is cut and ready to be computed.
+
+    Args:
+        store: Its store.
+        tiles: Its tiles.
+        facts: `device`, `precision` and `computed_ratio`, and `agreement` of faster arithmetic or None.
+    """
+
+    store: TileStore
+    tiles: JobTiles
+    facts: dict[str, Any]
+
+    @classmethod
+    def of(cls, store: TileStore, tiles: JobTiles, device: str, precision: str, agreement: float | None) -> Work:
+        """Return the work of a job.
+
+        Args:
+            store: The job's store.
+            tiles: Its tiles.
+            device: What computes them.
+            precision: Arithmetic.
+            agreement: Share of pixels that keep the class of exact arithmetic, or None where it is exact.
+        """
+        facts = {
+            "device": device,
+            "precision": precision,
+            "agreement": None if agreement is None else round(agreement, 5),
+            "computed_ratio": round(tiles.plan.computed_pixels / tiles.job.area.window.pixels, 4),
+        }
+        return cls(store, tiles, facts)
 
 
 class Computing:
@@ -55,34 +90,41 @@ class Computing:
     ) -> None:
         self._loaded = None
 
-    def run(self, store: TileStore, end: float, observers: Sequence[Observer] = ()) -> dict[str, Any]:
-        """Compute what a store does not hold yet.
+    def begin(self, store: TileStore) -> Work:
+        """Settle how the job is cut and computed; a resumed one is cut as it was begun.
 
         Args:
             store: The job's store.
+
+        Raises:
+            OutputError: The store's folder cannot be written.
+        """
+        job, loaded = self.job, self._needed()
+        on_cuda = job.device.startswith("cuda")
+        budget = cuda_budget(job.device, job.request.memory) if on_cuda else cpu_budget(job.request.memory)
+        tiles = cut(job, store, loaded.predictor.bytes_per_pixel, budget)
+        return Work.of(store, tiles, loaded.predictor.device, loaded.predictor.precision, loaded.agreement)
+
+    def run(self, work: Work, end: float, observers: Sequence[Observer] = ()) -> None:
+        """Compute what the store does not hold yet.
+
+        Args:
+            work: What `begin` returned.
             end: Progress of the command when all is done, 0 to 1.
             observers: Told of each tile.
-
-        Returns:
-            `device`, `precision` and `computed_ratio`, and `agreement` of faster arithmetic.
 
         Raises:
             Cancelled: It was asked to stop.
             EngineError: A tile could not be read, predicted or stored.
         """
-        if self._loaded is None:
-            raise RuntimeError("not entered")
-        job, predictor, agreement = self.job, self._loaded.predictor, self._loaded.agreement
-        on_cuda = job.device.startswith("cuda")
-        budget = cuda_budget(job.device, job.request.memory) if on_cuda else cpu_budget(job.request.memory)
-        tiles = cut(job, store, predictor.bytes_per_pixel, budget)
+        job, predictor, tiles = self.job, self._needed().predictor, work.tiles
         plan = tiles.plan
         self._reporter.log(
             f"{job.model.manifest.name} on {predictor.device} ({predictor.precision}): {len(plan)} tiles of up to "
             f"{plan.columns.size} x {plan.rows.size} pixels."
         )
         progress = RunProgress(tiles.pixels(self._cancelled), 0.0, end, self._reporter)
-        keeper = TileKeeper(store, progress, observers)
+        keeper = TileKeeper(work.store, progress, observers)
         pipeline = job_pipeline(
             job,
             predictor,
@@ -91,12 +133,11 @@ class Computing:
             self._reporter.warning,
             self._cancelled,
         )
-        pipeline.run(tiles.left(store, progress, self._cancelled))
+        pipeline.run(tiles.left(work.store, progress, self._cancelled))
         if job.season:
             job.season.tell_gaps(self._reporter)
-        return {
-            "device": predictor.device,
-            "precision": predictor.precision,
-            "agreement": None if agreement is None else round(agreement, 5),
-            "computed_ratio": round(plan.computed_pixels / job.area.window.pixels, 4),
-        }
+
+    def _needed(self) -> LoadedPredictor:
+        if self._loaded is None:
+            raise RuntimeError("not entered")
+        return self._loaded

@@ -15,6 +15,7 @@ from engine.inference.memory import LARGEST_CPU_WINDOW, LARGEST_GPU_WINDOW, larg
 from engine.inference.run_progress import RunProgress
 from engine.rasters.percent_raster import confidence_layer, probabilities_layer
 from engine.rasters.plan import STRIDE, Tile, TilePlan, plan_tiles
+from engine.rasters.sheets import SheetGrid
 from engine.rasters.tile_store import CLASSES, TileStore, work_folder
 from engine.rasters.virtual_raster import Layer
 from engine.rasters.windows import PixelWindow
@@ -65,14 +66,24 @@ class JobTiles:
         job: The job.
         plan: Cut of its area.
         batch_size: Windows predicted at once.
+        sheets: How the output is cut into sheets, which are then completed one after the other.
     """
 
     job: Job
     plan: TilePlan
     batch_size: int
+    sheets: SheetGrid | None = None
 
     def __iter__(self) -> Iterator[Tile]:
-        return (tile for tile in self.plan if self._may_hold_data(tile))
+        return (tile for tile in self._ordered() if self._may_hold_data(tile))
+
+    def within(self, window: PixelWindow) -> list[PixelWindow]:
+        """Return the places of the tiles that overlap a window of the output and may hold data."""
+        origin = self.job.area.window
+        moved = PixelWindow(window.row + origin.row, window.column + origin.column, window.height, window.width)
+        if not (self.job.area.touches(moved) and self.job.source.covers(moved)):
+            return []
+        return [placed(self.job, tile) for tile in self.plan.tiles_in(moved) if self._may_hold_data(tile)]
 
     def pixels(self, cancelled: threading.Event) -> int:
         """Return the pixels of the output that may hold data; for a sparse raster all tiles are looked at.
@@ -106,6 +117,15 @@ class JobTiles:
                 progress.advance(tile.core.pixels, worked=False)
             else:
                 yield tile
+
+    def _ordered(self) -> Iterator[Tile]:
+        if self.sheets is None:
+            return iter(self.plan)
+        origin = self.job.area.window
+        return self.plan.in_blocks(
+            [edge + origin.row for edge in self.sheets.row_edges],
+            [edge + origin.column for edge in self.sheets.column_edges],
+        )
 
     def _may_hold_data(self, tile: Tile) -> bool:
         return self.job.area.touches(tile.core) and self.job.source.covers(tile.core)
@@ -176,7 +196,7 @@ def cut(job: Job, store: TileStore, bytes_per_pixel: float, budget: float) -> Jo
     per_pixel = _bytes_per_pixel(job, bytes_per_pixel)
     on_cuda = job.device.startswith("cuda")
     batch_size = request.batch_size or (max(1, min(16, int(budget / per_pixel / plan.window_pixels))) if on_cuda else 1)
-    return JobTiles(job, plan, batch_size)
+    return JobTiles(job, plan, batch_size, job.sheets)
 
 
 def _bytes_per_pixel(job: Job, bytes_per_pixel: float) -> float:

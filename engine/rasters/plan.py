@@ -10,8 +10,10 @@ multiple of the stride lies beyond the edge.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from engine.rasters.model_grid import ModelGrid
 from engine.rasters.windows import PixelWindow
@@ -103,15 +105,37 @@ class TilePlan:
         return len(self.rows.starts) * len(self.columns.starts)
 
     def __iter__(self) -> Iterator[Tile]:
-        for row, window_row in enumerate(self.rows.starts):
-            top, bottom = self.row_edges[row], self.row_edges[row + 1]
-            for column, window_column in enumerate(self.columns.starts):
-                left, right = self.column_edges[column], self.column_edges[column + 1]
-                if bottom > top and right > left:
-                    yield Tile(
-                        PixelWindow(top, left, bottom - top, right - left),
-                        PixelWindow(window_row, window_column, self.rows.size, self.columns.size),
-                    )
+        for row in _filled(self.row_edges):
+            for column in _filled(self.column_edges):
+                yield self._tile(row, column)
+
+    def in_blocks(self, row_edges: Sequence[int], column_edges: Sequence[int]) -> Iterator[Tile]:
+        """Yield all tiles block by block, so that one block after the other is complete.
+
+        A block has all its tiles once those that begin in it, and in the blocks above and to the left, are done.
+
+        Args:
+            row_edges: Image row at which each row of blocks begins, and the end of the last.
+            column_edges: The same of the columns.
+        """
+        columns = _by_block(self.column_edges, column_edges)
+        for rows in _by_block(self.row_edges, row_edges):
+            for block in columns:
+                for row in rows:
+                    for column in block:
+                        yield self._tile(row, column)
+
+    def tiles_in(self, window: PixelWindow) -> list[Tile]:
+        """Return the tiles whose cores overlap a window of the image."""
+        rows = _overlapping(self.row_edges, window.row, window.bottom)
+        columns = _overlapping(self.column_edges, window.column, window.right)
+        return [self._tile(row, column) for row in rows for column in columns]
+
+    def _tile(self, row: int, column: int) -> Tile:
+        top, left = self.row_edges[row], self.column_edges[column]
+        core = PixelWindow(top, left, self.row_edges[row + 1] - top, self.column_edges[column + 1] - left)
+        start = self.rows.starts[row], self.columns.starts[column]
+        return Tile(core, PixelWindow(*start, self.rows.size, self.columns.size))
 
     @property
     def window_pixels(self) -> int:
@@ -131,6 +155,24 @@ class TilePlan:
             "window_height": self.rows.size,
             "window_width": self.columns.size,
         }
+
+
+def _filled(edges: Sequence[int]) -> list[int]:
+    """Return the numbers of the parts that hold a pixel."""
+    return [number for number, (start, stop) in enumerate(pairwise(edges)) if stop > start]
+
+
+def _by_block(edges: Sequence[int], blocks: Sequence[int]) -> list[list[int]]:
+    """Return the numbers of the parts that begin in each block."""
+    found: dict[int, list[int]] = {}
+    for number in _filled(edges):
+        found.setdefault(bisect_right(blocks, edges[number]), []).append(number)
+    return [found[block] for block in sorted(found)]
+
+
+def _overlapping(edges: Sequence[int], start: int, stop: int) -> list[int]:
+    first, last = bisect_right(edges, start) - 1, bisect_left(edges, stop)
+    return [number for number in range(max(0, first), min(last, len(edges) - 1)) if edges[number + 1] > edges[number]]
 
 
 def plan_tiles(grid: ModelGrid, area: PixelWindow, margin: int, largest: int, align: int = STRIDE) -> TilePlan:

@@ -1,27 +1,22 @@
-"""The class raster as kilometric sheets: one GeoTIFF per square of a regular grid, and a VRT over them."""
+"""Kilometric sheets: how a class raster is cut into one GeoTIFF per square of a regular grid."""
 
 from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
 from engine.errors import OutputError
-from engine.nomenclature import Nomenclature
-from engine.rasters.class_raster import class_dressing, stale_companions, write_companions
-from engine.rasters.cog import Cancel, Progress, write_cog
-from engine.rasters.disk import output_error
-from engine.rasters.pyramid import BLOCK
-from engine.rasters.staged_output import StagedOutput, check_overwrite
-from engine.rasters.style import category_lines, class_qml
-from engine.rasters.tile_store import CLASSES, TileStore
-from engine.rasters.virtual_raster import OutputGrid, PlacedFile, write_vrt
+from engine.rasters.staged_output import check_overwrite
+from engine.rasters.virtual_raster import OutputGrid
 from engine.rasters.windows import PixelWindow
 
 _SMALLEST = 64
+
+Place = tuple[int, int]
+"""Row and column of a sheet among the sheets."""
 
 
 @dataclass(frozen=True)
@@ -31,12 +26,10 @@ class Sheet:
     Args:
         name: File name without suffix.
         window: Its pixels in the output grid.
-        tiles: The files that hold them, placed in the output grid.
     """
 
     name: str
     window: PixelWindow
-    tiles: tuple[PlacedFile, ...]
 
 
 def sheets_folder(output: Path) -> Path:
@@ -79,8 +72,8 @@ def check_sheets(output: Path, grid: OutputGrid, sheet_size: float, *, overwrite
     _check_only_sheets(sheets_folder(output), output.stem)
 
 
-def plan_sheets(grid: OutputGrid, sheet_size: float, stem: str, tiles: Iterable[PlacedFile]) -> list[Sheet]:
-    """Cut a north-up grid at the multiples of the sheet size, moved to whole pixels.
+class SheetGrid:
+    """Squares that cut a north-up grid at the multiples of the sheet size, moved to whole pixels.
 
     Every pixel belongs to exactly one sheet. A sheet at the edge of the grid is smaller and still named by the
     upper-left corner of its square: in kilometres, or in the CRS's units where the size is not whole kilometres.
@@ -89,29 +82,38 @@ def plan_sheets(grid: OutputGrid, sheet_size: float, stem: str, tiles: Iterable[
         grid: Grid of the classification.
         sheet_size: Side of a sheet in units of the CRS.
         stem: Begin of each sheet's name.
-        tiles: Files in the grid; squares that none of them touches have no sheet.
     """
-    transform = grid.transform
-    columns = _Cuts(transform.c, transform.a, grid.width, sheet_size)
-    rows = _Cuts(-transform.f, -transform.e, grid.height, sheet_size)
-    touched: dict[tuple[int, int], list[PlacedFile]] = {}
-    for tile in tiles:
-        for row in rows.between(tile.window.row, tile.window.bottom):
-            for column in columns.between(tile.window.column, tile.window.right):
-                touched.setdefault((row, column), []).append(tile)
-    return [
-        Sheet(
-            f"{stem}_{_label(columns.corner(column), sheet_size)}_{_label(-rows.corner(row), sheet_size)}",
-            PixelWindow(
-                rows.edges[row],
-                columns.edges[column],
-                rows.edges[row + 1] - rows.edges[row],
-                columns.edges[column + 1] - columns.edges[column],
-            ),
-            tuple(touched[row, column]),
+
+    def __init__(self, grid: OutputGrid, sheet_size: float, stem: str) -> None:
+        transform = grid.transform
+        self._size, self._stem = sheet_size, stem
+        self._columns = _Cuts(transform.c, transform.a, grid.width, sheet_size)
+        self._rows = _Cuts(-transform.f, -transform.e, grid.height, sheet_size)
+
+    @property
+    def row_edges(self) -> list[int]:
+        """Row at which each row of sheets begins, and the end of the last."""
+        return self._rows.edges
+
+    @property
+    def column_edges(self) -> list[int]:
+        """Column at which each column of sheets begins, and the end of the last."""
+        return self._columns.edges
+
+    def touched(self, window: PixelWindow) -> list[Place]:
+        """Return row and column of the sheets that a window touches."""
+        columns = self._columns.between(window.column, window.right)
+        return [(row, column) for row in self._rows.between(window.row, window.bottom) for column in columns]
+
+    def sheet(self, place: Place) -> Sheet:
+        """Return the sheet at a row and column of sheets."""
+        row, column = place
+        top, left = self.row_edges[row], self.column_edges[column]
+        x, y = self._columns.corner(column), -self._rows.corner(row)
+        return Sheet(
+            f"{self._stem}_{_label(x, self._size)}_{_label(y, self._size)}",
+            PixelWindow(top, left, self.row_edges[row + 1] - top, self.column_edges[column + 1] - left),
         )
-        for row, column in sorted(touched)
-    ]
 
 
 class _Cuts:
@@ -149,81 +151,6 @@ def _label(value: float, size: float) -> str:
     exponent = Decimal(str(size)).normalize().as_tuple().exponent
     decimals = max(0, -exponent) if isinstance(exponent, int) else 0
     return f"{value + 0.0:0{8 + decimals if decimals else 7}.{decimals}f}"
-
-
-def write_sheets(
-    store: TileStore,
-    output: Path,
-    nomenclature: Nomenclature,
-    sheet_size: float,
-    tags: Mapping[str, str],
-    *,
-    overwrite: bool,
-    progress: Progress,
-    cancelled: Cancel,
-) -> int:
-    """Write the stored classes as sheets in `<stem>_sheets/` and `output`, a VRT over them with palette and style.
-
-    Sheets without any classified pixel are left out. Each sheet is a file like that of `write_class_raster`.
-
-    Args:
-        store: Finished tiles, with the layer `classes`.
-        output: The mosaic to write (.vrt).
-        nomenclature: Classes with names and colours.
-        sheet_size: Side of a sheet in units of the CRS.
-        tags: Metadata to keep in each sheet and in the mosaic.
-        overwrite: Whether an existing mosaic and its sheets may be replaced, at the end.
-        progress: Called with the share done, 0 to 1.
-        cancelled: Asked about ten times a second.
-
-    Returns:
-        The number of sheets.
-
-    Raises:
-        Cancelled: `cancelled` said so.
-        OutputError: See `check_sheets`; or a file could not be written whole.
-    """
-    check_sheets(output, store.grid, sheet_size, overwrite=overwrite)
-    folder = sheets_folder(output).name
-    layer, dressing = store.layers[CLASSES], class_dressing(nomenclature, tags)
-    sheets = plan_sheets(store.grid, sheet_size, output.stem, store.placed(CLASSES))
-    written: list[PlacedFile] = []
-    with StagedOutput(output, overwrite=overwrite) as staged:
-        try:
-            staged.path(folder).mkdir()
-            for index, sheet in enumerate(sheets):
-                name = f"{folder}/{sheet.name}.tif"
-                if write_cog(
-                    staged.path(name),
-                    output,
-                    store.grid.part(sheet.window),
-                    layer,
-                    [_moved(tile, sheet.window) for tile in sheet.tiles],
-                    dressing,
-                    "mode",
-                    lambda share, done=index: progress((done + share) / len(sheets)),  # type: ignore[misc]
-                    cancelled,
-                    skip_empty=True,
-                ):
-                    write_companions(staged, name, nomenclature)
-                    written.append(PlacedFile(staged.path(name), sheet.window, (BLOCK, BLOCK)))
-            categories = category_lines(nomenclature, indent="    ")
-            mosaic = replace(dressing, band_lines=[*dressing.band_lines, *categories])
-            write_vrt(staged.path(output.name), store.grid, layer, written, mosaic)
-        except OSError as error:
-            raise output_error(output.absolute(), error) from error
-        style = output.with_suffix(".qml").name
-        staged.write_text(style, class_qml(nomenclature))
-        stale = [f"{output.name}.aux.xml", *stale_companions(output.name)]
-        staged.commit([folder, style, output.name], stale=stale)
-    return len(written)
-
-
-def _moved(tile: PlacedFile, origin: PixelWindow) -> PlacedFile:
-    """Return a tile of the output grid as placed in a window of it."""
-    window = tile.window
-    inside = PixelWindow(window.row - origin.row, window.column - origin.column, window.height, window.width)
-    return replace(tile, window=inside)
 
 
 def _check_only_sheets(folder: Path, stem: str) -> None:

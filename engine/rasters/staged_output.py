@@ -11,7 +11,7 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -104,7 +104,9 @@ class StagedOutput:
         except OSError as error:
             raise output_error(self._output, error) from error
 
-    def commit(self, names: Sequence[str], *, stale: Sequence[str] = ()) -> None:
+    def commit(
+        self, names: Sequence[str], *, stale: Sequence[str] = (), elsewhere: Mapping[str, Path] | None = None
+    ) -> None:
         """Rename files or folders to their final names, in the order given: the output itself comes last.
 
         When one cannot be renamed, those before it are put back as they were.
@@ -112,16 +114,20 @@ class StagedOutput:
         Args:
             names: Files and folders made under `path`.
             stale: Companions of an earlier output that the new one does not have; removed.
+            elsewhere: Where those of `names` lie that were not made under `path`, but on the same disk and flushed to
+                it already; they return there when the commit fails.
 
         Raises:
             OutputError: The output has appeared meanwhile, or a file could not be replaced.
         """
         check_overwrite(self._output, overwrite=self._overwrite)
         backup = self._folder / "replaced"
+        places = {name: self._folder / name for name in names} | dict(elsewhere or {})
         moved: list[tuple[Path, Path | None]] = []
         try:
             for name in names:
-                synchronise(self._folder / name)
+                if name not in (elsewhere or {}):
+                    synchronise(places[name])
             backup.mkdir()
             # From here on the folder may hold the only copy of a file that is being replaced.
             _open_folders.discard(self._folder)
@@ -132,10 +138,14 @@ class StagedOutput:
                     target.rename(kept)
                 moved.append((target, kept))
                 if name not in stale:
-                    (self._folder / name).rename(target)
-            (self._folder / names[-1]).replace(self._output)
+                    places[name].rename(target)
+            places[names[-1]].replace(self._output)
         except OSError as error:
             for target, kept in reversed(moved):
+                origin = (elsewhere or {}).get(target.name)
+                if origin is not None and not origin.exists():
+                    with contextlib.suppress(OSError):
+                        target.rename(origin)
                 _put_back(target, kept)
             raise output_error(self._output, error) from error
 

@@ -6,6 +6,7 @@ In `.<output name>.flair-work/` lie
 - journal.jsonl: one line per finished tile: window; sizes and checksums, or that it is empty;
 - tiles/<layer>/: one small GeoTIFF per tile that is not empty;
 - shared/: what other processes that compute tiles need to know;
+- sheets/ and sheets.jsonl: finished sheets, where the output has some (see `delivery`);
 - lock: held by the running process, released by the system however that ends.
 """
 
@@ -14,7 +15,7 @@ from __future__ import annotations
 import shutil
 import threading
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +40,7 @@ __all__ = ["CLASSES", "TileStore", "OutputGrid", "Layer", "work_folder"]
 # What the processes that work on one store tell each other.
 SHARED = "shared"
 _SUFFIX = ".flair-work"
+_FILES = ("store.json", "store.json.new", "journal.jsonl", "sheets.jsonl")
 
 
 @dataclass(frozen=True)
@@ -194,10 +196,16 @@ class TileStore:
         except OSError as error:
             raise output_error(self.folder, error) from error
 
-    def placed(self, layer: str) -> list[PlacedFile]:
-        """Return the files of a layer in the grid, by row and column; empty tiles have none."""
+    def placed(self, layer: str, among: Iterable[PixelWindow] | None = None) -> list[PlacedFile]:
+        """Return the files of a layer in the grid, by row and column; empty tiles have none.
+
+        Args:
+            layer: Name of the layer.
+            among: Tiles that are wanted; default: all.
+        """
         with self._mutex:
-            windows = sorted(tile for tile, stored in self._tiles.items() if layer in stored.files)
+            known = self._tiles if among is None else {tile: self._tiles[tile] for tile in among if tile in self._tiles}
+            windows = sorted(tile for tile, stored in known.items() if layer in stored.files)
         return [
             PlacedFile(tile_path(self.folder, layer, tile), tile, (block_side(tile), block_side(tile)))
             for tile in windows
@@ -272,7 +280,7 @@ def _of_entry(entry: Mapping[str, Any]) -> tuple[PixelWindow, _StoredTile]:
 
 def _clear(folder: Path) -> None:
     """Remove what a store has made, and nothing else."""
-    for name in ("tiles", SHARED):
+    for name in ("tiles", "sheets", "sheets.work", SHARED):
         shutil.rmtree(folder / name, ignore_errors=True)
-    for file in [folder / "store.json", folder / "store.json.new", folder / "journal.jsonl", *folder.glob("*.vrt")]:
+    for file in [*(folder / name for name in _FILES), *folder.glob("*.vrt")]:
         file.unlink(missing_ok=True)

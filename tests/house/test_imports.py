@@ -19,6 +19,7 @@ ROOMS = {
     "inference": {"rasters", "models", "data", "services"},
     "cluster": {"rasters", "inference"},
     "vectors": {"rasters"},
+    "delivery": {"rasters"},
     "evaluation": set(),
     "reports": set(),
     "extraction": {"rasters", "data", "storage"},
@@ -35,6 +36,7 @@ ROOMS = {
     "study": {"rasters", "models", "data", "inference", "evaluation", "comparison"},
     "planning": {"rasters", "inference"},
     "commands": {
+        "delivery",
         "planning",
         "acquisition",
         "rasters",

@@ -229,14 +229,6 @@ def test_several_files_are_one_image(run, expected, tmp_path):
     assert same(tiny.read(tmp_path / "o.tif"), expected(image))
 
 
-def test_sheets_hold_what_the_single_file_holds(run, tmp_path):
-    path = tiny.write(tmp_path / "i.tif", tiny.smooth(3, 160, 160))
-    run(path)
-    result = run(path, output=str(tmp_path / "s.vrt"), layout="sheets", sheet_size=20.0)
-    assert result["sheets"] == len(list((tmp_path / "s_sheets").glob("*.tif"))) == 4
-    assert np.array_equal(tiny.read(tmp_path / "s.vrt"), tiny.read(tmp_path / "o.tif"))
-
-
 def test_confidence_and_probabilities_are_the_networks(run, tiny_model, tmp_path):
     _, described, made = tiny_model
     image = tiny.smooth(3, 96, 96)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -107,3 +108,28 @@ def test_to_dict_tells_differently_cut_plans_apart():
 def test_more_windows_than_are_needed_are_refused():
     assert plan_axis(1000, 0, 1000, 64, 40) is None
     assert plan_axis(1000, 0, 1000, 64, 1).size == 1024
+
+
+@pytest.mark.parametrize("side", [50, 130, 400])
+def test_in_blocks_one_block_after_the_other_is_complete(side):
+    grid = ModelGrid(1000, 700, 1.0, 1.0)
+    area = PixelWindow(20, 30, 600, 900)
+    plan = plan_tiles(grid, area, 32, 192)
+    rows, columns = ([start, *range(start + 7, stop, side), stop] for start, stop in ((20, 620), (30, 930)))
+    tiles = list(plan.in_blocks(rows, columns))
+    assert sorted(tile.core for tile in tiles) == sorted(tile.core for tile in plan)
+    assert {tile.core: tile.window for tile in tiles} == {tile.core: tile.window for tile in plan}
+    # All tiles of a block come before the first that begins in a later block.
+    order = {tile.core: number for number, tile in enumerate(tiles)}
+    blocks = [
+        PixelWindow(top, left, bottom - top, right - left)
+        for top, bottom in pairwise(rows)
+        for left, right in pairwise(columns)
+    ]
+    corners = {tile.core: PixelWindow(tile.core.row, tile.core.column, 1, 1) for tile in tiles}
+    begins = [[core for core, corner in corners.items() if corner.intersection(block).pixels] for block in blocks]
+    for number, block in enumerate(blocks):
+        inside = [tile.core for tile in plan.tiles_in(block)]
+        assert sorted(inside) == sorted(t.core for t in plan if t.core.intersection(block).pixels)
+        later = [order[core] for cores in begins[number + 1 :] for core in cores]
+        assert not later or max(order[core] for core in inside) < min(later)
