@@ -14,20 +14,19 @@ from engine.commands.evaluation_output import Findings, few_units, percent, tell
 from engine.comparison.error_map import VERDICTS
 from engine.comparison.result_folder import EVALUATION
 from engine.comparison.tally import Comparer, Tally, most_units
-from engine.errors import InputError, OutputError, RequestError
+from engine.errors import InputError, OutputError
 from engine.evaluation.scores import score
 from engine.events import Reporter, format_duration
 from engine.inference.device import choose_device
-from engine.inference.load import load_predictor
-from engine.inference.predictor import Predictor
 from engine.models.resolve import ResolvedModel, resolve_model
 from engine.nomenclature import NODATA
 from engine.reports.evaluation_report import WorstPlace
 from engine.reports.pictures import class_picture, picture
 from engine.requests import EvaluateRequest
-from engine.study.judge import Judge, JudgedPatch, appoint, judged_patches, patches_at_once
+from engine.study.judge import Judge, JudgedNetwork, JudgedPatch, appoint, judged_patches, load_judged, patches_at_once
 from engine.study.labelled_set import open_labelled_set
 from engine.study.patch_rasters import PatchRasters, check_rasters_folder, staged_rasters
+from engine.study.patch_season import NamedSeason, needs_season
 
 WORST = 6
 # Shares of the progress bar when all files are looked at, and when all patches are predicted.
@@ -49,16 +48,7 @@ def evaluate_patches(request: EvaluateRequest, reporter: Reporter, cancelled: th
     began = time.monotonic()
     job = _prepare(request, reporter, cancelled)
     reporter.progress(INDEXED, "Loading the model")
-    predictor = load_predictor(
-        job.model,
-        job.device,
-        "exact",
-        "codes",
-        (),
-        pixels=job.judge.pixels,
-        threads=request.threads,
-        reporter=reporter,
-    ).predictor
+    predictor = load_judged(job.model, job.device, pixels=job.judge.pixels, threads=request.threads, reporter=reporter)
     with ExitStack() as stack:
         folder = stack.enter_context(EVALUATION.staged(job.output, overwrite=request.overwrite))
         rasters = None
@@ -73,8 +63,6 @@ def evaluate_patches(request: EvaluateRequest, reporter: Reporter, cancelled: th
 
 
 def _prepare(request: EvaluateRequest, reporter: Reporter, cancelled: threading.Event) -> _Job:
-    if request.season:
-        raise RequestError("Judging with a season is not possible yet.", "Leave --season out.")
     output = Path(request.output).expanduser().resolve()
     predictions = Path(request.predictions).expanduser().resolve() if request.predictions else None
     data, named = request.data or "", request.model or ""
@@ -86,17 +74,29 @@ def _prepare(request: EvaluateRequest, reporter: Reporter, cancelled: threading.
             )
         check_rasters_folder(predictions, overwrite=request.overwrite)
     device = choose_device(request.device, reporter)
-    model = resolve_model(named, request.weights, reporter=reporter, cancelled=cancelled)
+    model = resolve_model(named, request.weights, season=True, reporter=reporter, cancelled=cancelled)
+    if request.season and model.manifest.season is None:
+        raise InputError(
+            f"The model '{model.manifest.name}' looks at aerial images alone: it has no use for the satellite images "
+            f"of '{request.season}'.",
+            "Leave --season out, or take a model that was trained with a season.",
+        )
     # Before thousands of files are looked at.
     comparer = Comparer(model.manifest.nomenclature, request.definition)
+    season = NamedSeason.open(request.season, request.centroids, request.metadata)
+    if model.manifest.season is not None and not request.season:
+        # What is wrong is said before thousands of files are looked at.
+        raise needs_season(model.manifest)
     test = open_labelled_set(data, request.split, request.root, reporter, cancelled, INDEXED)
     ignore = None if request.ignore is None else set(request.ignore)
-    judge = appoint(model.manifest, test, comparer, classes=request.classes, ignore=ignore, reporter=reporter)
+    judge = appoint(
+        model.manifest, test, comparer, classes=request.classes, ignore=ignore, reporter=reporter, season=season
+    )
     return _Job(request, output, predictions, model, device, judge)
 
 
 def _judge(
-    job: _Job, predictor: Predictor, rasters: PatchRasters | None, reporter: Reporter, cancelled: threading.Event
+    job: _Job, predictor: JudgedNetwork, rasters: PatchRasters | None, reporter: Reporter, cancelled: threading.Event
 ) -> Tally[JudgedPatch]:
     nomenclature = job.model.manifest.nomenclature
     number = len(job.judge.test.pairs)
@@ -141,6 +141,7 @@ def _findings(job: _Job, tally: Tally[JudgedPatch], device: str, reporter: Repor
             ("Model", job.model.manifest.name),
             ("Data set", f"{job.judge.test.dataset.name}: {len(pairs)} {request.split} patches"),
             ("Bands", ", ".join(names)),
+            *([("Season", Path(request.season).name)] if request.season else []),
             ("Definition", request.definition),
             ("Ignored codes", ", ".join(map(str, sorted(job.judge.classes.ignored - {NODATA}))) or "none"),
             ("Device", f"{device}, exact"),

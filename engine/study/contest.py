@@ -11,18 +11,17 @@ from pathlib import Path
 from engine.comparison.tally import Comparer, Tally
 from engine.errors import Cancelled, EngineError, OutputError
 from engine.events import Reporter
-from engine.inference.load import load_predictor
-from engine.inference.predictor import Predictor
 from engine.models.checkpoint import read_tensors
 from engine.models.resolve import ResolvedModel, resolve_model
 from engine.part_reporter import PartReporter
 from engine.rasters.disk import output_error
 from engine.study.device_name import device_name
-from engine.study.judge import Judge, appoint
+from engine.study.judge import Judge, JudgedNetwork, appoint, load_judged
 from engine.study.labelled_set import LabelledSet, open_labelled_set
 from engine.study.pace import Pace
 from engine.study.pair import judge_pair, tally_of
 from engine.study.patch_rasters import STYLE, PatchRasters
+from engine.study.patch_season import NamedSeason
 from engine.study.samples import chosen_patches
 from engine.study.standing import Standing, pair_key
 from engine.study.study_file import MOST_SAMPLES, Study, StudyModel, StudyTest, folder_name
@@ -84,6 +83,7 @@ class Contest:
     reporter: Reporter
     cancelled: threading.Event
     tests: dict[str, LabelledSet] = field(default_factory=dict)
+    seasons: dict[str, NamedSeason] = field(default_factory=dict)
     shown: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
     def run(self) -> list[Pairing]:
@@ -116,6 +116,7 @@ class Contest:
             def look(test: StudyTest = test, part: PartReporter = part) -> None:
                 found = open_labelled_set(test.data, test.split, test.root, part, self.cancelled)
                 self.tests[test.name] = found
+                self.seasons[test.name] = NamedSeason.open(test.season, test.centroids, test.metadata)
                 self.shown[test.name] = chosen_patches(found.index.counts[found.split], MOST_SAMPLES)
 
             error = self._caught(look)
@@ -131,7 +132,9 @@ class Contest:
             part = PartReporter(self.reporter, _LOOKED, 0)
 
             def resolve(model: StudyModel = model, own: list[Pairing] = own, part: PartReporter = part) -> None:
-                resolved = resolve_model(model.model, model.weights, reporter=part, cancelled=self.cancelled)
+                resolved = resolve_model(
+                    model.model, model.weights, season=True, reporter=part, cancelled=self.cancelled
+                )
                 for item in own:
                     item.resolved = resolved
 
@@ -153,6 +156,7 @@ class Contest:
             classes=pairing.test.classes,
             ignore=ignore,
             reporter=self.reporter,
+            season=self.seasons.get(pairing.test.name),
         )
         pairing.judge = judge
         key = pair_key(resolved, judge, self.device)
@@ -207,26 +211,16 @@ class Contest:
                 work = partial(self._judge, item, predictor, pace)
                 self._attempt(item, work)
 
-    def _load(self, model: ResolvedModel, pixels: int) -> tuple[Predictor | None, EngineError | None]:
-        found: list[Predictor] = []
+    def _load(self, model: ResolvedModel, pixels: int) -> tuple[JudgedNetwork | None, EngineError | None]:
+        found: list[JudgedNetwork] = []
 
         def load() -> None:
-            loaded = load_predictor(
-                model,
-                self.device,
-                "exact",
-                "codes",
-                (),
-                pixels=pixels,
-                threads=self.threads,
-                reporter=self.reporter,
-            )
-            found.append(loaded.predictor)
+            found.append(load_judged(model, self.device, pixels=pixels, threads=self.threads, reporter=self.reporter))
 
         error = self._caught(load)
         return (found[0] if found else None), error
 
-    def _judge(self, pairing: Pairing, predictor: Predictor, pace: Pace) -> None:
+    def _judge(self, pairing: Pairing, predictor: JudgedNetwork, pace: Pace) -> None:
         judge, standing, resolved = pairing.judge, pairing.standing, pairing.resolved
         if judge is None or standing is None or resolved is None or standing.done == len(judge.test.pairs):
             return

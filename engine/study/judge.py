@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Union
 
 import numpy as np
 import numpy.typing as npt
@@ -16,13 +16,20 @@ import numpy.typing as npt
 from engine.comparison.patch_classes import PatchClasses, match_classes
 from engine.comparison.tally import Compared, Comparer
 from engine.data.pairs import Pair
-from engine.errors import Cancelled, InputError
+from engine.errors import Cancelled, InputError, OutOfMemoryError
 from engine.events import Reporter
+from engine.inference.load import load_predictor
 from engine.inference.memory import cpu_budget, cuda_budget
 from engine.inference.predictor import Predictor
 from engine.inference.window_classifier import WindowClassifier
 from engine.models.manifest import Manifest
+from engine.models.resolve import ResolvedModel
 from engine.study.labelled_set import LabelledSet
+from engine.study.patch_season import NamedSeason, PatchSeason, season_of
+
+if TYPE_CHECKING:
+    from engine.data.pieces import PatchReader
+    from engine.inference.season_patches import SeasonPatches
 
 # Network's stride: sides are padded to its multiples.
 STRIDE = 32
@@ -32,6 +39,10 @@ _READERS = 4
 
 Codes = npt.NDArray[np.uint8]
 Pixels = npt.NDArray[Any]
+JudgedNetwork = Union[Predictor, "SeasonPatches"]
+"""A network that says codes of patches: of images alone, or of those with their season."""
+# Image and target, and what a model may look at beside them.
+_Read = Any
 
 
 @dataclass(frozen=True)
@@ -62,12 +73,14 @@ class Judge:
         test: The patches.
         classes: How their masks are read.
         comparer: Compares codes under a definition.
+        season: The patches' seasons, for a model that looks at them.
     """
 
     manifest: Manifest
     test: LabelledSet
     classes: PatchClasses
     comparer: Comparer
+    season: PatchSeason | None = None
 
     @property
     def channels(self) -> tuple[int, ...]:
@@ -100,6 +113,7 @@ def appoint(
     classes: str | None,
     ignore: AbstractSet[int] | None,
     reporter: Reporter,
+    season: NamedSeason | None = None,
 ) -> Judge:
     """Check that a model can be judged by some patches, and how.
 
@@ -110,9 +124,10 @@ def appoint(
         classes: Classes of the masks with a code or name of the model each, see `match_classes`.
         ignore: Codes of the masks that are not counted; None lets the data set tell.
         reporter: Is told of codes that differ.
+        season: Satellite images that are named for the patches.
 
     Raises:
-        InputError: Bands or classes do not fit.
+        InputError: Bands or classes do not fit, or the model needs a season and none is named.
         RequestError: `classes` cannot be read.
     """
     missing = [name for name in manifest.band_names if name not in test.index.bands]
@@ -122,13 +137,38 @@ def appoint(
             f"{', '.join(missing)}; it holds {', '.join(test.index.bands)}.",
             "Choose a data set with these bands, or another model.",
         )
+    seasons = season_of(manifest, test, season or NamedSeason())
     ignored = set(test.dataset.ignored if ignore is None else ignore)
     pixels = test.index.pixels(test.split)
     matched = match_classes(test.dataset.nomenclature, manifest.nomenclature, classes, ignored, pixels, reporter)
-    return Judge(manifest, test, matched, comparer)
+    return Judge(manifest, test, matched, comparer, seasons)
 
 
-def patches_at_once(predictor: Predictor, shape: tuple[int, int]) -> int:
+def load_judged(
+    model: ResolvedModel, device: str, *, pixels: int, threads: int | None, reporter: Reporter
+) -> JudgedNetwork:
+    """Load a model onto a device, to say codes of whole patches in exact arithmetic.
+
+    Args:
+        model: The model.
+        device: `cpu`, `cuda`, `cuda:N` or `mps`.
+        pixels: Pixels to classify in all.
+        threads: CPU threads, None for all.
+        reporter: Told what is prepared.
+
+    Raises:
+        DeviceError: The device is absent.
+        ModelError: The model cannot be used.
+    """
+    if model.manifest.season is None:
+        loaded = load_predictor(model, device, "exact", "codes", (), pixels=pixels, threads=threads, reporter=reporter)
+        return loaded.predictor
+    from engine.inference.season_patches import SeasonPatches
+
+    return SeasonPatches(model, device, threads)
+
+
+def patches_at_once(predictor: JudgedNetwork, shape: tuple[int, int]) -> int:
     """Return how many patches a device gets in one step: as many as fit into a GPU's memory, on the CPU one.
 
     Args:
@@ -143,7 +183,7 @@ def patches_at_once(predictor: Predictor, shape: tuple[int, int]) -> int:
 
 def judged_patches(
     judge: Judge,
-    predictor: Predictor,
+    predictor: JudgedNetwork,
     cancelled: threading.Event,
     report: Callable[[str], None],
     *,
@@ -185,9 +225,9 @@ def judged_patches(
             report(text)
         steps[0] = 0
 
-    classifier = WindowClassifier(predictor, nomenclature, blend=False, augment=False, report=ran_out)
+    read, said = _ways(judge, predictor, reader, ran_out)
     with ThreadPoolExecutor(min(_READERS, at_once)) as pool:
-        waiting: deque[Future[tuple[Pixels, Pixels]]] = deque()
+        waiting: deque[Future[_Read]] = deque()
         ahead, number = start, start
         try:
             while number < len(reader.pairs):
@@ -196,19 +236,55 @@ def judged_patches(
                 size = min(max(1, steps[0]), len(reader.pairs) - number)
                 # The next step is read while the device computes this one.
                 while ahead < min(len(reader.pairs), number + 2 * size):
-                    waiting.append(pool.submit(reader.read, ahead))
+                    waiting.append(pool.submit(read, ahead))
                     ahead += 1
-                read = [waiting.popleft().result() for _ in range(size)]
-                found = classifier.classify(np.stack([_padded(image, judge.shape) for image, _ in read])).codes
-                if found is None:
-                    raise RuntimeError("The network gave no codes")
-                for (image, target), predicted in zip(read, found, strict=True):
+                pieces = [waiting.popleft().result() for _ in range(size)]
+                for piece, predicted in zip(pieces, said(pieces), strict=True):
+                    image, target = piece[:2]
                     rows, columns = target.shape
                     shown = np.ascontiguousarray(predicted[:rows, :columns])
                     yield JudgedPatch(number, reader.pairs[number], image, codes[target], shown)
                     number += 1
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _ways(
+    judge: Judge, predictor: JudgedNetwork, reader: PatchReader, ran_out: Callable[[str], None]
+) -> tuple[Callable[[int], _Read], Callable[[list[_Read]], Codes]]:
+    """Return how a patch is read, image and target first, and how codes (N, height, width) are said of some."""
+    if judge.season is not None:
+        from engine.data.time_series.season_pieces import WholeSeasonPatches
+
+        patches = WholeSeasonPatches(reader, judge.season.source, judge.season.metadata)
+        return patches.__getitem__, lambda pieces: _seasonal_codes(predictor, pieces, ran_out)
+    if not hasattr(predictor, "predict"):
+        raise TypeError("the network wants a season")
+    classifier = WindowClassifier(predictor, judge.manifest.nomenclature, blend=False, augment=False, report=ran_out)
+
+    def codes(pieces: list[_Read]) -> Codes:
+        found = classifier.classify(np.stack([_padded(piece[0], judge.shape) for piece in pieces])).codes
+        if found is None:
+            raise RuntimeError("The network gave no codes")
+        return found
+
+    return reader.read, codes
+
+
+def _seasonal_codes(predictor: Any, pieces: list[_Read], ran_out: Callable[[str], None]) -> Codes:
+    from engine.data.time_series.season_pieces import batch_pieces
+
+    try:
+        found: Codes = predictor.codes(batch_pieces(pieces))
+    except MemoryError as error:
+        ran_out("Memory ran out; going on in smaller steps.")
+        if len(pieces) == 1:
+            raise OutOfMemoryError(
+                f"A patch with its season does not fit into the memory of '{predictor.device}'.",
+                "Close other programs, or use --device cpu.",
+            ) from error
+        found = np.concatenate([_seasonal_codes(predictor, [piece], ran_out) for piece in pieces])
+    return found
 
 
 def _padded(image: Pixels, shape: tuple[int, int]) -> Pixels:

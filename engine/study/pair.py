@@ -8,8 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from engine.comparison.tally import Tally, most_units
-from engine.inference.predictor import Predictor
-from engine.study.judge import Judge, JudgedPatch, judged_patches, patches_at_once
+from engine.study.judge import Judge, JudgedNetwork, JudgedPatch, judged_patches, patches_at_once
 from engine.study.patch_rasters import PatchRasters
 from engine.study.peak_memory import PeakMemory
 from engine.study.standing import Standing
@@ -40,7 +39,7 @@ def tally_of(judge: Judge, standing: Standing) -> Tally[None]:
 
 def judge_pair(
     judge: Judge,
-    predictor: Predictor,
+    predictor: JudgedNetwork,
     standing: Standing,
     file: Path,
     *,

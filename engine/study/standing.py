@@ -109,5 +109,6 @@ def pair_key(model: ResolvedModel, judge: Judge, device: str) -> str:
         judge.channels,
         # A GPU may decide a pixel in a million otherwise than a CPU.
         device.partition(":")[0],
+        *([] if judge.season is None else [judge.season.fingerprint]),
     ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

@@ -61,6 +61,9 @@ class StudyTest(_Group):
         split: Part of the data set.
         root: Folder that the paths in the lists start from; default: theirs.
         classes: Class names or codes of the masks, each with a code or name of the models.
+        season: Folder of the patches' satellite images, for models that look at a season.
+        centroids: JSON file of the patches' centres in FLAIR #2's satellite files; default: the one beside them.
+        metadata: JSON file of the patches' aerial metadata, for models that learnt from them.
     """
 
     name: Name
@@ -68,6 +71,9 @@ class StudyTest(_Group):
     split: Literal["train", "val", "test"] = "test"
     root: Given | None = None
     classes: str | None = None
+    season: Given | None = None
+    centroids: Given | None = None
+    metadata: Given | None = None
 
 
 class Study(_Group):
@@ -172,7 +178,10 @@ def _check_names(file: YamlFile, study: Study) -> None:
 
 def _with_paths(file: YamlFile, study: Study, unset: dict[str, list[Place]]) -> dict[str, Any]:
     values = study.model_dump()
-    for group, keys in (("models", ("model", "weights")), ("tests", ("data", "root"))):
+    for group, keys in (
+        ("models", ("model", "weights")),
+        ("tests", ("data", "root", "season", "centroids", "metadata")),
+    ):
         for index, item in enumerate(values[group]):
             for key in keys:
                 text = item[key]

@@ -130,12 +130,13 @@ class CpuSyncBatchNorm(nn.BatchNorm2d):
     """Batch normalisation over the batches of all processes, for CPUs, which torch's own does not serve."""
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Return normalised images of the same shape (N, C, H, W)."""
+        """Return normalised images of the same shape, (N, C, H, W) or (N, C); N may be 0 where others have some."""
         if not self.training or world_size() == 1:
             return super().forward(images)
         values = images.float() if images.dtype.itemsize < 4 else images
         count = values.numel() / values.shape[1]
-        sums = torch.cat([values.sum((0, 2, 3)), values.square().sum((0, 2, 3)), values.new_tensor([count])])
+        around, shape = (0, *range(2, values.ndim)), (1, -1, *(1,) * (values.ndim - 2))
+        sums = torch.cat([values.sum(around), values.square().sum(around), values.new_tensor([count])])
         sums = sum_with_gradient(sums)
         total = sums[-1].detach()
         mean, square = (sums[:-1] / total).chunk(2)
@@ -149,14 +150,17 @@ class CpuSyncBatchNorm(nn.BatchNorm2d):
         scale = (variance + self.eps).rsqrt()
         if self.affine:
             scale = scale * self.weight
-        result = (values - mean.view(1, -1, 1, 1)) * scale.view(1, -1, 1, 1)
+        result = (values - mean.view(shape)) * scale.view(shape)
         if self.affine:
-            result = result + self.bias.view(1, -1, 1, 1)
+            result = result + self.bias.view(shape)
         return result.to(images.dtype)
+
+    def _check_input_dim(self, input: torch.Tensor) -> None:
+        """Take what is not an image too."""
 
 
 def synchronise_on_cpu(network: nn.Module) -> None:
     """Turn each batch normalisation of a network into one over all processes, in place."""
     for module in network.modules():
-        if type(module) is nn.BatchNorm2d:
+        if type(module) in (nn.BatchNorm1d, nn.BatchNorm2d):
             module.__class__ = CpuSyncBatchNorm

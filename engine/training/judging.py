@@ -16,10 +16,10 @@ from engine.errors import Cancelled
 from engine.evaluation.torch_confusion import confusion_counts
 from engine.models.checkpoint import load_network
 from engine.models.manifest import Manifest
+from engine.models.season_answer import SeasonAnswer
 from engine.nomenclature import IGNORE_INDEX
 from engine.training.loaders import JUDGED_AT_ONCE, judged_batch, judged_patches, judging_loader, patch_reader
 from engine.training.preparation import TrainingJob
-from engine.training.season_module import SeasonAnswer
 from engine.training.work_folder import WorkFolder
 
 

@@ -16,6 +16,7 @@ from engine.band import Band
 from engine.data.band_statistics import measure_bands
 from engine.data.dataset import Dataset, open_dataset
 from engine.data.patch_index import PatchIndex, index_patches
+from engine.data.time_series.season_folder import SeasonFolder
 from engine.errors import InputError, RequestError
 from engine.events import Reporter
 from engine.models.adapt import starting_statistics
@@ -104,6 +105,7 @@ def prepare(request: TrainRequest, reporter: Reporter, cancelled: threading.Even
         choices["encoder_weights"] = "none"
     recipe = load_recipe(request.preset, choices)
     check_season(request, recipe, origin.manifest if origin else None)
+    satellite = SeasonFolder.open(request.season, request.centroids) if request.season else None
     dataset = open_dataset(request.data, request.root)
     # What is never learnt need not be in the nomenclature.
     looked_at = replace(dataset, ignored=(*dataset.ignored, *(request.ignore or ())))
@@ -113,9 +115,10 @@ def prepare(request: TrainRequest, reporter: Reporter, cancelled: threading.Even
     _check_weights(recipe, nomenclature)
     bands = _statistics(dataset, index, names, channels, origin, reporter, cancelled)
     distance = _ground_sampling(dataset, index, origin, reporter)
-    season = prepare_season(
-        request, recipe, index, distance, origin.manifest if origin else None, reporter, cancelled, (BANDS, MEASURED)
-    )
+    season = None
+    if satellite is not None:
+        known, span = origin.manifest if origin else None, (BANDS, MEASURED)
+        season = prepare_season(request, recipe, satellite, index, distance, known, reporter, cancelled, span)
     manifest = Manifest(
         name=request.name or Path(request.output).stem,
         architecture=recipe.architecture,

@@ -20,6 +20,7 @@ from engine.data.time_series.aerial_metadata import AerialMetadata, metadata_of,
 from engine.data.time_series.season_folder import AREA_PIXEL, SeasonFolder
 from engine.data.time_series.season_index import index_seasons
 from engine.data.time_series.season_pieces import SeasonSource
+from engine.data.time_series.square import STRIDE, square_side
 from engine.errors import InputError, RequestError
 from engine.events import Reporter
 from engine.models.manifest import UTT, Manifest
@@ -30,7 +31,6 @@ from engine.rasters.ground_sampling import ground_sampling_distance
 from engine.recipe import Recipe
 from engine.requests import TrainRequest
 
-STRIDE = 32
 _LARGEST_PATCH = 4096
 # Channels of the attention that each head gets, as published.
 _HEAD_WIDTH = 16
@@ -115,18 +115,20 @@ def check_season(request: TrainRequest, recipe: Recipe, origin: Manifest | None)
 def prepare_season(
     request: TrainRequest,
     recipe: Recipe,
+    folder: SeasonFolder,
     index: PatchIndex,
     distance: float,
     origin: Manifest | None,
     reporter: Reporter,
     cancelled: threading.Event,
     span: tuple[float, float],
-) -> SeasonJob | None:
+) -> SeasonJob:
     """Settle the second input of a network, and look at the season of every patch.
 
     Args:
         request: The request.
         recipe: Preset and choices together.
+        folder: The satellite images.
         index: The aerial patches.
         distance: Metres on the ground per aerial pixel.
         origin: Description of the model to start from, or None.
@@ -134,21 +136,15 @@ def prepare_season(
         cancelled: Set to stop.
         span: Part of the progress bar that this takes.
 
-    Returns:
-        None for a request without a season.
-
     Raises:
         RequestError: Choices do not fit together.
         InputError: Satellite images or metadata are missing, cannot be used, or do not fit the patches.
         ModelError: Sizes of the satellite branch do not fit together.
         Cancelled: `cancelled` was set.
     """
-    if not request.season:
-        return None
-    folder = SeasonFolder.open(request.season, request.centroids)
     known = origin.season if origin is not None else None
     names = _bands(request, folder, known)
-    side = _patch_side(index)
+    side = square_side(index.smallest, index.largest)
     if origin is not None and known is not None:
         ratio = known.ground_sampling_distance / origin.ground_sampling_distance
     elif folder.dates is None:
@@ -229,18 +225,6 @@ def _statistics(measured: tuple[Band, ...], known: SeasonInput | None) -> tuple[
         replace(band, mean=theirs[band.name].mean, std=theirs[band.name].std) if band.name in theirs else band
         for band in measured
     )
-
-
-def _patch_side(index: PatchIndex) -> int:
-    sides = {*index.smallest, *index.largest}
-    if len(sides) > 1 or max(sides) % STRIDE:
-        low, high = index.smallest, index.largest
-        found = f"{low[1]} x {low[0]}" if low == high else f"{low[1]} x {low[0]} to {high[1]} x {high[0]}"
-        raise InputError(
-            f"The patches are {found} pixels large. A season needs squares of one size, a multiple of {STRIDE}.",
-            "Extract the patches again, such as with --size 512.",
-        )
-    return sides.pop()
 
 
 def _fitting_ratio(folder: SeasonFolder, side: int, distance: float, around: int, reporter: Reporter) -> float:

@@ -95,3 +95,34 @@ def write_metadata(path, count):
     }  # fmt: skip
     path.write_text(json.dumps(values))
     return path
+
+
+def write_areas(folder, counts=(8, 2, 2), seed=0):
+    """Write patches in two areas as FLAIR #2 lays them out, with their satellite files; returns both folders."""
+    rng = np.random.default_rng(seed)
+    season, centroids = folder / "sen", {}
+    place = 0
+    for split, count in zip(("train", "val", "test"), counts, strict=True):
+        lines = []
+        for _ in range(count):
+            area = f"D001_2020/Z{1 + place % 2}_AA"
+            line = _write_patch(folder / area, place, np.full((8, 8), (WINTER, SUMMER)[place % 3 % 2], np.uint8), rng)
+            image, mask = line.strip().split(",")
+            lines.append(f"{area}/{image},{area}/{mask}\n")
+            centroids[f"IMG_{place:06d}.tif"] = [10 + place, 12]
+            place += 1
+        (folder / f"{split}.csv").write_text("".join(lines))
+    for number in (1, 2):
+        area = season / "D001_2020" / f"Z{number}_AA" / "sen"
+        area.mkdir(parents=True)
+        np.save(area / "SEN2_sp_data.npy", rng.integers(100, 3000, (4, 10, 40, 40)).astype(np.uint16))
+        np.save(area / "SEN2_sp_masks.npy", np.zeros((4, 2, 40, 40), np.uint8))
+        names = [f"S2A_MSIL2A_2021{date}T104021_N9999" for date in ("0412", "0420", "0711", "1003")]
+        assert all(name[15:19].isdecimal() for name in names)
+        (area / "SEN2_products.txt").write_text("\n".join(names))
+    season.mkdir(exist_ok=True)
+    (season / "flair-2_centroids_sp_to_patch.json").write_text(json.dumps(centroids))
+    # 32 patches' pixels are 8 satellite pixels of 10.24 m.
+    lists = "".join(f"{split}: {split}.csv\n" for split in ("train", "val", "test"))
+    (folder / "data.yaml").write_text(f"{lists}ground_sampling_distance: 2.56\n")
+    return folder / "data.yaml", season

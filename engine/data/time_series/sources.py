@@ -40,6 +40,21 @@ class AreaSeasons:
             InputError: Its area or its centre is not known, or its files cannot be used.
         """
         image = self.images[index]
+        folder = self._folder(image)
+        row, column = self.centroids[image.name]
+        files = SuperPatch.find(folder)
+        return files.cut(row, column, self.side, clear_only=self.clear_only, monthly=self.monthly)
+
+    def check(self) -> None:
+        """Look for the centre and the folder of every patch; no file is opened.
+
+        Raises:
+            InputError: A patch has none.
+        """
+        for image in self.images:
+            self._folder(image)
+
+    def _folder(self, image: Path) -> Path:
         if image.name not in self.centroids:
             raise InputError(
                 f"The list of centres does not name '{image.name}'.", "Take the list that came with the patches."
@@ -51,9 +66,7 @@ class AreaSeasons:
                 f"There are no satellite files '{folder}' for '{image}'.",
                 "Patches lie in DOMAIN/AREA/img, satellite files in DOMAIN/AREA of their own folder.",
             )
-        row, column = self.centroids[image.name]
-        files = SuperPatch.find(folder)
-        return files.cut(row, column, self.side, clear_only=self.clear_only, monthly=self.monthly)
+        return folder
 
 
 @dataclass(frozen=True)

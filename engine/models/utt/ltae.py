@@ -124,10 +124,10 @@ class LTAE(nn.Module):
         place = day_encoding(days, values.shape[2] // self._heads).repeat(1, 1, self._heads)
         values = values + place.repeat_interleave(pixels, 0)
         shares = self.attention_heads(values, known)
-        split = values.view(items * pixels, dates, self._heads, -1)
+        split = values.view(items * pixels, dates, self._heads, values.shape[2] // self._heads)
         seen = (shares[..., None] * split).sum(1).flatten(1)
         answer = self.out_norm(self.dropout(self.mlp(seen)))
         return (
-            answer.view(items, height, width, -1).permute(0, 3, 1, 2).contiguous(),
+            answer.view(items, height, width, answer.shape[1]).permute(0, 3, 1, 2).contiguous(),
             shares.view(items, height, width, dates, self._heads).permute(0, 4, 3, 1, 2).contiguous(),
         )

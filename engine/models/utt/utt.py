@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
+import torch.distributed as dist
 from torch import nn
 from torch.nn import functional
 
@@ -117,9 +118,10 @@ class UTT(nn.Module):
         if self.metadata is not None and metadata is not None:
             maps[-1] = maps[-1] + self.metadata(metadata)
         known = valid.any(1)
+        anyone = self._anyone(known)
         satellite_logits = images.new_zeros(len(images), self.satellite_head.out_channels, *shape)
-        if known.any():
-            features = self.satellite(series[known], days[known], valid[known])
+        if anyone:
+            features = self.satellite(*_with_a_date(series[known], days[known], valid[known]))
             own = self._ground(features, shape)
             # The head looks at single pixels: it may as well do so before they are repeated.
             coarse = self.satellite_head(own)
@@ -131,10 +133,21 @@ class UTT(nn.Module):
                 maps[stage] = maps[stage] + _for_all(season * kept, known)
         decoded = self.aerial.decoder(maps)  # type: ignore[operator]
         logits: torch.Tensor = self.aerial.segmentation_head(decoded)  # type: ignore[operator]
-        if self.training and not known.any():
+        if self.training and not anyone:
             # Processes that learn together wait for the gradients of all parameters, also for those that are 0.
             logits = logits + 0 * self._seasonal_sum()
         return Answer(logits, satellite_logits)
+
+    def _anyone(self, known: torch.Tensor) -> bool:
+        """Return whether any item has a date: of this batch, or while learning of those of all processes.
+
+        All processes meet in each normalisation over them, also those whose own items have no date.
+        """
+        if not (self.training and dist.is_available() and dist.is_initialized()):
+            return bool(known.any())
+        flag = known.any().float()
+        dist.all_reduce(flag, dist.ReduceOp.MAX)
+        return bool(flag > 0)
 
     def _seasonal_sum(self) -> torch.Tensor:
         parts = (self.satellite, self.cropped, self.collapsed, self.satellite_head)
@@ -181,6 +194,16 @@ class UTT(nn.Module):
             raise ModelError(f"The network takes {'no metadata' if self.metadata is None else 'metadata too'}.")
         if self.metadata is not None and self.metadata.projection is None and images.shape[2] != 32 * OUT_WIDTH:
             raise ModelError(f"Metadata by row need aerial images of {32 * OUT_WIDTH} rows, not {images.shape[2]}.")
+
+
+def _with_a_date(
+    series: torch.Tensor, days: torch.Tensor, valid: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return them with one date at the least, for layers that refuse none even of no items."""
+    if series.shape[1]:
+        return series, days, valid
+    empty = series.new_zeros(len(series), 1, *series.shape[2:])
+    return empty, days.new_zeros(len(days), 1), valid.new_zeros(len(valid), 1)
 
 
 def _for_all(values: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
