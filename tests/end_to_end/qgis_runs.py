@@ -17,6 +17,8 @@ PLUGIN = "flair_land_cover"
 NOISE = re.compile(
     r"QStandardPaths|Application path|DeprecationWarning|^ERROR \d+: |^ERROR: Status \d|Unable to load mesh"
 )
+# What QGIS's own files say of themselves on a newer Python: the warning, and the line that it is about.
+OF_QGIS = re.compile(r"^/usr/\S+\.py:\d+: DeprecationWarning: .*\n(?:  .*\n)?", re.MULTILINE)
 
 
 def program(name):
@@ -35,7 +37,7 @@ class Answer:
     Args:
         code: Exit code.
         stdout: All of it.
-        stderr: All of it.
+        stderr: All of it, but for what QGIS warns of in itself.
     """
 
     code: int
@@ -105,7 +107,7 @@ class Qgis:
         """Run qgis_process to its end."""
         with self.start(*arguments, **changes) as running:
             code = running.wait(timeout)
-            return Answer(code, running.stdout, running.stderr)
+            return Answer(code, running.stdout, OF_QGIS.sub("", running.stderr))
 
     def enable(self):
         answer = self.run("plugins", "enable", PLUGIN)
