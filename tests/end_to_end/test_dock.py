@@ -52,7 +52,7 @@ def test_a_first_map_from_the_panel(material, display, qgis, tmp_path):
     assert [re.search(r"classify\.(html|md)$", page) is not None for page in seen["pages"]] == [True, False]
     assert seen["second"] == 1
     assert seen["left_open"] == []
-    assert "Maps and areas" in seen["groups"]
+    assert "5. Maps and areas" in seen["groups"]
     assert names_in(pictures) == ["dialog.png", "map.png", "menu.png", "panel.png", "running.png", "toolbox.png"]
     # the command in the log does the same again
     command = shlex.split(re.search(r"qgis_process run .*", seen["log"])[0])

@@ -13,9 +13,9 @@ import os
 import sys
 import traceback
 
-from processing.core.ProcessingLog import ProcessingLog
 from qgis import utils
 from qgis.core import QgsApplication, QgsProject, QgsSettings
+from qgis.gui import QgsGui
 from qgis.PyQt.QtCore import QCoreApplication, QEvent, QObject, QPoint, Qt, QUrl, pyqtSlot
 from qgis.PyQt.QtGui import QDesktopServices
 from qgis.PyQt.QtTest import QTest
@@ -101,8 +101,19 @@ def classify(dock):
     report["end"] = dock.findChild(QLabel, "run_text").text()
     report["message"] = iface.messageBar().currentItem().text()
     report["log"] = dock.runs.last.log
-    report["history"] = ProcessingLog.getLogEntries()[-1].text
+    report["history"] = last_of_history()
     look_at_result()
+
+
+def last_of_history():
+    """Return the call that Processing's history remembers."""
+    if hasattr(QgsGui, "historyProviderRegistry"):
+        entries = QgsGui.historyProviderRegistry().queryEntries(providerId="processing")
+        return max(entries, key=lambda item: item.timestamp).entry["python_command"]
+    # QGIS before 3.24
+    from processing.core.ProcessingLog import ProcessingLog
+
+    return ProcessingLog.getLogEntries()[-1].text
 
 
 def look_at_result():
