@@ -45,6 +45,24 @@ def test_macos():
     assert "DYLD_LIBRARY_PATH" not in result
 
 
+def test_keys_and_address_of_storage_are_handed_on():
+    storage = {
+        "AWS_ACCESS_KEY_ID": "key",
+        "AWS_SECRET_ACCESS_KEY": "other",
+        "AWS_SESSION_TOKEN": "token",
+        "AWS_PROFILE": "survey",
+        "AWS_ENDPOINT_URL": "http://minio:9000",
+        "AWS_S3_ENDPOINT": "minio:9000",
+        "AWS_HTTPS": "NO",
+        "AWS_REGION": "gra",
+        "AWS_NO_SIGN_REQUEST": "YES",
+        "FLAIR_WORK_DIR": "/scratch",
+    }
+    for platform in ("linux", "darwin", "win32"):
+        result = scrubbed_environment({**QGIS, **storage}, platform, ["/Applications/QGIS.app"])
+        assert {name: result.get(name) for name in storage} == storage
+
+
 def test_linux(tmp_path):
     bundle = tmp_path / "bundle.crt"
     bundle.write_text("x")

@@ -17,7 +17,7 @@ from qgis.core import (
 )
 from qgis.PyQt.QtCore import QCoreApplication
 
-from flair_qgis import layer_rendering
+from flair_qgis import layer_rendering, layers
 from flair_qgis.layer_rendering import Extract, metres_per_unit
 from flair_qgis.layers import describe_layer, readable_path
 from flair_qgis.progress import Progress
@@ -244,3 +244,15 @@ def test_margin_ends_where_the_layer_does(image):
     assert (wide.width, wide.height) == (20, 10)
     assert wide.box.xMinimum() == pytest.approx(700000)
     assert wide.box.yMaximum() == pytest.approx(6600000)
+
+
+@pytest.mark.parametrize("path", ["/vsis3/bucket/folder/map.tif", "/vsizip//vsis3/bucket/a.zip/map.tif"])
+def test_layer_in_storage_is_named_as_gdal_opens_it(path, monkeypatch):
+    class Layer:
+        def source(self):
+            return path
+
+    asked = []
+    monkeypatch.setattr(layers, "_opens", lambda candidate: asked.append(candidate) or candidate == path)
+    assert layers.gdal_path(Layer()) == path
+    assert asked == [path]
