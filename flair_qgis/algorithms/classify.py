@@ -27,6 +27,7 @@ from ..catalogue import DEFAULT_GROUND_SAMPLING_DISTANCE, catalogue
 from ..i18n import tr
 from ..image_inputs import ImageInputs
 from ..layer_rendering import round_distance
+from ..live_index import LiveIndex, index_path, load_index
 from ..model_file import ModelDescription
 from ..paths import absolute
 from ..progress import Progress
@@ -222,6 +223,8 @@ class ClassifyAlgorithm(FlairAlgorithm):
             self.parameterAsInt(parameters, MARGIN, context) if self.given(parameters, MARGIN) else CONTEXT
         )
         self._styles = {name: StylePostProcessor() for name in (OUTPUT, CONFIDENCE)}
+        sheets = self.parameterAsEnumString(parameters, LAYOUT, context) == "sheets"
+        self._live = LiveIndex.of(context) if sheets else None
         return True
 
     def processAlgorithm(
@@ -238,10 +241,17 @@ class ClassifyAlgorithm(FlairAlgorithm):
             known = self._description
             gsd = round_distance(known.ground_sampling_distance) if known else DEFAULT_GROUND_SAMPLING_DISTANCE
             start = self._images.add_to(options, "input", gsd, folder, context, feedback)
+            if self._live is not None and context.willLoadLayerOnCompletion(outputs[OUTPUT]):
+                self._live.begin(index_path(options["output"]))
             result = self.run_engine("classify", options, feedback, Progress(feedback, start, 100))
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+            if self._live is not None:
+                self._live.end()
         self._style_outputs(outputs, result, context)
+        shown = self._live is not None and self._live.shown
+        if result.get("index") and not shown and context.willLoadLayerOnCompletion(outputs[OUTPUT]):
+            load_index(Path(result["index"]), context)
         values: Dict[str, Any] = dict(outputs)
         values[PIXELS] = int(result.get("pixels") or 0)
         values[SECONDS] = float(result.get("seconds") or 0.0)
