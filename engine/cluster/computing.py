@@ -7,7 +7,7 @@ import shutil
 import threading
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -17,12 +17,12 @@ from typing import Any
 from engine import __version__
 from engine.cluster.dask_tasks import DaskTasks
 from engine.cluster.licence import Licence, SharedGraph, image_facts, licence_path, new_nonce
-from engine.cluster.link import Link, raise_error
+from engine.cluster.link import Link, patience, raise_error
 from engine.cluster.local_workers import local_workers
 from engine.cluster.quiet import quieten
 from engine.cluster.waves import Answer, Group, LostClusterError, grouped, run_in_waves
 from engine.cluster.worker import load, look_around
-from engine.errors import DeviceError
+from engine.errors import DeviceError, EngineError
 from engine.events import Reporter
 from engine.inference.classification_job import Job, job_device, sample_values
 from engine.inference.computing import Work
@@ -35,6 +35,10 @@ from engine.rasters.tile_store import SHARED, TileStore
 
 # A task is worth its message, and little is lost with it.
 TILES_PER_TASK = 4
+# How often workers may die while they load the model; over a tile, Dask counts for itself.
+ATTEMPTS = 4
+# Worker processes of this computer come back within seconds, or not at all.
+LOCAL_PATIENCE_SECONDS = 30.0
 
 
 class ClusterComputing:
@@ -58,15 +62,14 @@ class ClusterComputing:
         quieten()
         try:
             if request.scheduler:
-                self._link = Link(request.scheduler, self._reporter, self._cancelled)
-                self._link.connect()
+                self._link = Link(request.scheduler, patience(), self._reporter, self._cancelled)
             else:
                 count = request.workers or 1
                 self._reporter.progress(0.0, f"Starting {count} worker processes")
                 cluster = self._stack.enter_context(local_workers(count, self.job.device))
-                self._link = Link(cluster, self._reporter, self._cancelled)
-                self._link.connect()
+                self._link = Link(cluster, LOCAL_PATIENCE_SECONDS, self._reporter, self._cancelled)
             self._stack.callback(self._link.close)
+            self._link.connect()
             self._link.wait_for_workers()
             self._hosts = self._look_around()
             samples = sample_values(self.job, self._reporter)
@@ -195,15 +198,21 @@ class ClusterComputing:
         return self._asked(load, str(folder), key)
 
     def _asked(self, function: Any, *arguments: Any) -> dict[str, dict[str, Any]]:
-        """Ask all workers, anew when the scheduler was restarted meanwhile or workers have come and gone."""
-        while True:
-            with suppress(LostClusterError):
+        """Ask all workers, anew when the scheduler was restarted meanwhile or workers died over it."""
+        for _ in range(ATTEMPTS):
+            try:
                 self._link.wait_for_workers()
                 answers = self._link.ask(function, *arguments)
-                if answers:
-                    return answers
+            except LostClusterError:
+                self._link.reconnect()
                 continue
-            self._link.reconnect()
+            if answers:
+                return answers
+        raise EngineError(
+            "memory",
+            f"All workers died {ATTEMPTS} times when they began.",
+            "Their memory may have run out: use fewer workers, or a smaller model.",
+        )
 
     def _compute(self, store: TileStore, tiles: JobTiles, key: str, end: float, observers: Sequence[Observer]) -> None:
         progress = RunProgress(tiles.pixels(self._cancelled), 0.0, end, self._reporter)

@@ -56,11 +56,14 @@ class Link:
 
     Args:
         where: Address of a scheduler, or a cluster of this process.
+        patience: Seconds for which a lost scheduler, or the return of workers, is waited for.
         reporter: Told when the cluster is lost and found.
         cancelled: Set to stop waiting.
     """
 
-    def __init__(self, where: str | SpecCluster, reporter: Reporter, cancelled: threading.Event) -> None:
+    def __init__(
+        self, where: str | SpecCluster, patience: float, reporter: Reporter, cancelled: threading.Event
+    ) -> None:
         self._where = where
         self._reporter = reporter
         self._cancelled = cancelled
@@ -68,7 +71,7 @@ class Link:
         self._counted = float("-inf")
         self._seen = 0.0
         self._threads: dict[str, int] = {}
-        self.patience = patience()
+        self.patience = patience
 
     @property
     def client(self) -> Client:

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from typing import Any
 
+import dask
 from distributed import Nanny, Scheduler, Security, SpecCluster
 
 from engine.cluster.quiet import QUIET
@@ -18,6 +19,8 @@ from engine.inference.device import cuda_device_count
 HERE = "127.0.0.1"
 # While one task predicts, the other reads and writes.
 TASKS_AT_ONCE = 2
+# Nobody looks at pages of a cluster that lives as long as a command.
+NO_PAGES: dict[str, list[str]] = {"distributed.scheduler.http.routes": [], "distributed.worker.http.routes": []}
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
@@ -56,16 +59,17 @@ def local_workers(count: int, device: str) -> Iterator[SpecCluster]:
             "env": {VISIBLE: visible[number]} if visible else {},
         }
         workers[number] = {"cls": Nanny, "options": options}
-    cluster = SpecCluster(
-        workers=workers,
-        scheduler={"cls": Scheduler, "options": common},
-        security=security,
-        silence_logs=QUIET,
-    )
-    try:
-        yield cluster
-    finally:
-        _end(cluster)
+    with dask.config.set(NO_PAGES):
+        cluster = SpecCluster(
+            workers=workers,
+            scheduler={"cls": Scheduler, "options": common},
+            security=security,
+            silence_logs=QUIET,
+        )
+        try:
+            yield cluster
+        finally:
+            _end(cluster)
 
 
 def _gpus(count: int, device: str) -> list[str]:

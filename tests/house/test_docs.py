@@ -33,7 +33,7 @@ LARGEST_PICTURE = 150_000
 LARGEST_IN_ALL = 2_000_000
 LEFT_AS_IT_IS = {"demo.png"}
 # What a page may call that is not ours.
-OTHERS = {"cd", "export", "git", "uv", "qgis_process", "sbatch", "kubectl"}
+OTHERS = {"cd", "docker", "export", "git", "kubectl", "qgis_process", "sbatch", "uv"}
 
 
 def blocks(path, language="bash"):
@@ -75,6 +75,14 @@ def check_engine(words):
     parse_request(command, values)
 
 
+def check_dask(arguments):
+    """Let Dask's own parser look at a command, without running it."""
+    from distributed.cli import dask_scheduler, dask_worker
+
+    parsers = {"scheduler": dask_scheduler.main, "worker": dask_worker.main}
+    parsers[arguments[0]].make_context(arguments[0], list(arguments[1:]))
+
+
 def test_reference_of_the_commands_is_up_to_date():
     wrong = stale(reference_commands.FOLDER, reference_commands.pages())
     assert wrong == [], "run: .venv/bin/python -m scripts.reference_commands"
@@ -92,6 +100,8 @@ def test_every_command_of_the_pages_is_valid():
                 targets = [word for word in words[1:] if "=" not in word]
                 missing = [name for name in targets if not re.search(rf"^{name}:", makefile, re.MULTILINE)]
                 assert not missing, f"no target {missing}"
+            elif words[1:3] == ["-m", "dask"]:
+                check_dask(words[3:])
             elif words[0].startswith(("scripts/", ".venv")):
                 assert Path(ROOT / words[0]).exists() or words[0].startswith(".venv"), "no such file"
             else:
