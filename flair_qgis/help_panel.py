@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cache
 from html import escape
+from pathlib import Path
 from typing import List
 
 from qgis.core import QgsProcessingAlgorithm, QgsProcessingParameterDefinition
+from qgis.PyQt.QtCore import QBuffer, QByteArray, QIODevice, Qt
+from qgis.PyQt.QtGui import QImage
 
 from .i18n import tr
 from .paths import plugin_root
@@ -40,8 +44,21 @@ def picture(name: str) -> str:
     Args:
         name: Name of the algorithm without the provider's.
     """
-    path = plugin_root().joinpath(*PICTURES, f"{name}.png")
-    return f'<p><img src="{path.as_uri()}" width="{WIDTH}"></p>' if path.is_file() else ""
+    return _narrow(plugin_root().joinpath(*PICTURES, f"{name}.png"))
+
+
+@cache
+def _narrow(path: Path) -> str:
+    """Return a picture as wide as the panel, which itself would leave out pixels, and letters with them."""
+    image = QImage(str(path))
+    if image.isNull():
+        return ""
+    narrow = image.scaledToWidth(WIDTH, Qt.TransformationMode.SmoothTransformation)
+    data = QByteArray()
+    buffer = QBuffer(data)
+    buffer.open(QIODevice.OpenModeFlag.WriteOnly)
+    narrow.save(buffer, "PNG")
+    return f'<p><img src="data:image/png;base64,{bytes(data.toBase64()).decode()}"></p>'
 
 
 def _section(title: str, lines: List[str]) -> List[str]:

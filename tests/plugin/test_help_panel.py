@@ -1,8 +1,9 @@
 """What the help of an algorithm holds: what it does, an example, a picture, inputs, outputs."""
 
+import base64
 import re
+import shutil
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 import pytest
 import qgis.utils
@@ -21,6 +22,10 @@ def algorithms():
     return [item.create() for item in found if isinstance(item, FlairAlgorithm)]
 
 
+def picture_in(text):
+    return QImage.fromData(base64.b64decode(re.search(r'<img src="data:image/png;base64,([^"]+)"', text)[1]))
+
+
 @pytest.fixture
 def window(monkeypatch):
     monkeypatch.setattr(qgis.utils, "iface", object())
@@ -34,13 +39,12 @@ def test_the_help_holds_all_that_is_needed(window, monkeypatch, language):
     for algorithm in found:
         text = algorithm.shortHelpString()
         first, end, rest = algorithm.help_text().partition("</p>")
-        assert text.startswith(f'{first}{end}<p><img src="file://')
+        assert text.startswith(f'{first}{end}<p><img src="data:image/png;base64,')
         assert rest in text
         assert f"<code>qgis_process run flair:{algorithm.name()} -- " in text
         for item in [*algorithm.parameterDefinitions(), *algorithm.outputDefinitions()]:
             assert f"<b>{help_panel.escape(item.description())}</b>" in text, (algorithm.name(), item.name())
-        address = urlsplit(re.search(r'<img src="([^"]+)"', text)[1])
-        assert not QImage(unquote(address.path)).isNull(), algorithm.name()
+        assert picture_in(text).width() == help_panel.WIDTH, algorithm.name()
         heading = {"en": "<h3>Outputs</h3>", "fr": "<h3>Sorties</h3>"}[language]
         assert heading in text
 
@@ -59,11 +63,13 @@ def test_without_a_window_the_help_is_the_text_alone():
         assert algorithm.shortHelpString() == algorithm.help_text()
 
 
-def test_names_are_escaped_and_a_missing_picture_is_left_out(monkeypatch, tmp_path):
+def test_a_picture_that_is_missing_or_damaged_is_left_out(monkeypatch, tmp_path):
     monkeypatch.setattr(help_panel, "plugin_root", lambda: Path(tmp_path))
     assert help_panel.picture("classify") == ""
     folder = tmp_path.joinpath("a b", *help_panel.PICTURES)
     folder.mkdir(parents=True)
     (folder / "classify.png").write_bytes(b"")
     monkeypatch.setattr(help_panel, "plugin_root", lambda: tmp_path / "a b")
-    assert "a%20b/docs/images/algorithms/classify.png" in help_panel.picture("classify")
+    assert help_panel.picture("classify") == ""
+    shutil.copy(ROOT.joinpath(*help_panel.PICTURES, "classify.png"), folder / "change.png")
+    assert picture_in(help_panel.picture("change")).width() == help_panel.WIDTH
