@@ -196,7 +196,8 @@ def judged_patches(
         judge: The model and the patches.
         predictor: The model's network; its head gives codes.
         cancelled: Set to stop.
-        report: Told once when memory ran out and patches are predicted one by one, or in parts.
+        report: Told once when memory ran out and patches are predicted one by one, or in parts; and at the end how many
+            had no date of their season.
         at_once: Patches that are predicted in one step.
         start: Number of the patch to begin with.
 
@@ -218,7 +219,7 @@ def judged_patches(
         means=tuple(band.mean for band in judge.manifest.bands),
         nodata=judge.test.index.header.nodata,
     )
-    steps = [at_once]
+    steps, without = [at_once], 0
 
     def ran_out(text: str) -> None:
         if steps[0]:
@@ -241,10 +242,16 @@ def judged_patches(
                 pieces = [waiting.popleft().result() for _ in range(size)]
                 for piece, predicted in zip(pieces, said(pieces), strict=True):
                     image, target = piece[:2]
+                    without += judge.season is not None and not piece.series.dates
                     rows, columns = target.shape
                     shown = np.ascontiguousarray(predicted[:rows, :columns])
                     yield JudgedPatch(number, reader.pairs[number], image, codes[target], shown)
                     number += 1
+            if without:
+                report(
+                    f"{without} of {len(reader.pairs)} patches have no satellite image that shows all their ground; "
+                    "the aerial image alone answered for them."
+                )
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 

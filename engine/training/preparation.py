@@ -128,7 +128,10 @@ def prepare(request: TrainRequest, reporter: Reporter, cancelled: threading.Even
         ground_sampling_distance=distance,
         elevation=_elevation(names, origin),
         licence=request.licence,
-        provenance=_provenance(request, recipe, dataset, index, origin),
+        provenance={
+            **_provenance(request, recipe, dataset, index, origin),
+            **({} if season is None else {"season": {"name": season.name, "fingerprint": season.fingerprint}}),
+        },
         season=season.input if season is not None else None,
     )
     manifest.check()

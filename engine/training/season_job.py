@@ -47,6 +47,7 @@ class SeasonJob:
         sources: Seasons of the patches by split.
         dates: Number of dates of each patch by split.
         metadata: Numbers of each patch by split, shape (patches, 45); empty for a network that takes none.
+        name: Name of their folder.
         fingerprint: Of all files together.
     """
 
@@ -54,6 +55,7 @@ class SeasonJob:
     sources: Mapping[str, SeasonSource]
     dates: Mapping[str, npt.NDArray[np.int64]]
     metadata: Mapping[str, npt.NDArray[np.float32]]
+    name: str
     fingerprint: str
 
 
@@ -185,7 +187,7 @@ def prepare_season(
     )
     season = replace(season, bands=_statistics(measured.bands, known))
     _tell(season, folder, measured.dates["train"], ratio, side, reporter)
-    return SeasonJob(season, sources, measured.dates, metadata, folder.fingerprint + digest)
+    return SeasonJob(season, sources, measured.dates, metadata, folder.root.name, folder.fingerprint + digest)
 
 
 def named_faults(text: str) -> PublishedFaults:
