@@ -153,11 +153,10 @@ def _summary(job: TrainingJob, keeper: Keeper, device: str, seconds: float) -> l
 def _season(job: TrainingJob) -> list[tuple[str, str]]:
     if job.season is None:
         return []
-    season, dates = job.season.input, job.season.dates["train"]
+    season = job.season.input
     text = (
         f"{', '.join(band.name for band in season.bands)}; {season.side} x {season.side} pixels of "
-        f"{season.ground_sampling_distance:.4g} m; {dates.min()} to {dates.max()} "
-        f"{'months' if season.monthly else 'dates'} a patch"
+        f"{season.ground_sampling_distance:.4g} m; {job.season.amount}"
     )
     return [("Season", text + ("; with the aerial metadata" if season.metadata else ""))]
 

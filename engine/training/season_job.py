@@ -58,6 +58,13 @@ class SeasonJob:
     name: str
     fingerprint: str
 
+    @property
+    def amount(self) -> str:
+        """How much of a season the training patches have, such as `7 to 12 months a patch`."""
+        low, high = int(self.dates["train"].min()), int(self.dates["train"].max())
+        kind = "months" if self.input.monthly else "dates"
+        return f"{low if low == high else f'{low} to {high}'} {kind} a patch"
+
 
 def season_choices(request: TrainRequest, origin: Manifest | None) -> dict[str, Any]:
     """Return the choices of a recipe that follow from a season and from the model to start from.
@@ -186,8 +193,13 @@ def prepare_season(
         {split: (sources[split], len(pairs[split])) for split in pairs}, names, reporter, cancelled, span
     )
     season = replace(season, bands=_statistics(measured.bands, known))
-    _tell(season, folder, measured.dates["train"], ratio, side, reporter)
-    return SeasonJob(season, sources, measured.dates, metadata, folder.root.name, folder.fingerprint + digest)
+    job = SeasonJob(season, sources, measured.dates, metadata, folder.root.name, folder.fingerprint + digest)
+    under = round(side / ratio)
+    reporter.log(
+        f"Season of '{job.name}': bands {', '.join(names)}; {job.amount}, {season.side} x {season.side} pixels of "
+        f"{season.ground_sampling_distance:.4g} m around it, {under} x {under} of them under it."
+    )
+    return job
 
 
 def named_faults(text: str) -> PublishedFaults:
@@ -298,14 +310,3 @@ def _metadata(
         for split, part in pairs.items()
     }
     return found, hashlib.sha256(b"".join(found[split].tobytes() for split in sorted(found))).hexdigest()
-
-
-def _tell(
-    season: SeasonInput, folder: SeasonFolder, dates: npt.NDArray[np.int64], ratio: float, side: int, reporter: Reporter
-) -> None:
-    kind, under = "months" if season.monthly else "dates", round(side / ratio)
-    reporter.log(
-        f"Season of '{folder.root.name}': bands {', '.join(band.name for band in season.bands)}; {dates.min()} to "
-        f"{dates.max()} {kind} a patch, {season.side} x {season.side} pixels of "
-        f"{season.ground_sampling_distance:.4g} m around it, {under} x {under} of them under it."
-    )

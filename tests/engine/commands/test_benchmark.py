@@ -51,7 +51,7 @@ def networks(monkeypatch):
     blind = {"good": (), "poor": (1, 2, 5), "published": (1,)}
     Reads.asked = 0
     monkeypatch.setattr(
-        "engine.study.contest.load_predictor",
+        "engine.study.judge.load_predictor",
         lambda model, *_, **__: LoadedPredictor(Reads(blind[model.manifest.name])),
     )
     monkeypatch.setattr("engine.study.contest.parameters_of", lambda path: 1_234_000)
@@ -362,15 +362,15 @@ def test_a_full_disk_ends_the_study(run, monkeypatch):
 
 
 def test_a_cache_that_cannot_be_written_concerns_one_model(run, monkeypatch):
-    from engine.study import contest
+    from engine.study import judge
 
-    original = contest.load_predictor
+    original = judge.load_predictor
 
     def load(model, *rest, **options):
         if model.manifest.name == "poor":
             raise OutputError("The cache cannot be written.")
         return original(model, *rest, **options)
 
-    monkeypatch.setattr(contest, "load_predictor", load)
+    monkeypatch.setattr(judge, "load_predictor", load)
     result = run()
     assert [row["error"] for row in result["models"]] == [None, None, *["The cache cannot be written."] * 2]

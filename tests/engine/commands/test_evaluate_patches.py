@@ -41,7 +41,7 @@ class ByColour:
 def by_colour(monkeypatch):
     from engine.inference.load import LoadedPredictor
 
-    monkeypatch.setattr("engine.commands.evaluate_patches.load_predictor", lambda *_, **__: LoadedPredictor(ByColour()))
+    monkeypatch.setattr("engine.study.judge.load_predictor", lambda *_, **__: LoadedPredictor(ByColour()))
 
 
 @pytest.fixture
