@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -25,10 +26,14 @@ class DaskTasks:
         folder: Work folder of the run.
         key: Key of its licence.
         batch_size: Windows predicted at once.
+        function: What workers are to do with tiles; takes the arguments of `classify_tiles`.
     """
 
-    def __init__(self, link: Link, folder: str, key: str, batch_size: int) -> None:
+    def __init__(
+        self, link: Link, folder: str, key: str, batch_size: int, function: Callable[..., Answer] = classify_tiles
+    ) -> None:
         self._link = link
+        self._function = function
         self._arguments = (folder, key)
         self._batch_size = batch_size
         self._prefix = f"tiles-{key[:8]}"
@@ -44,7 +49,7 @@ class DaskTasks:
         tiles = [tile_values(tile) for tile in group]
         try:
             future = self._link.client.submit(
-                classify_tiles, *self._arguments, tiles, self._batch_size, key=f"{self._prefix}-{number}", pure=False
+                self._function, *self._arguments, tiles, self._batch_size, key=f"{self._prefix}-{number}", pure=False
             )
         except BROKEN as error:
             raise LostClusterError from error

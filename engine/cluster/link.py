@@ -92,6 +92,11 @@ class Link:
         """
         try:
             self._open()
+        except (TypeError, ValueError) as error:
+            raise DeviceError(
+                f"Dask cannot speak to {self._where}: {error}",
+                "tls:// needs the certificates in Dask's configuration (distributed.comm.tls).",
+            ) from error
         except BROKEN as error:
             raise DeviceError(
                 f"No Dask scheduler answers at {self._where}.",

@@ -69,21 +69,25 @@ class At:
         return getattr(self._recorder, name)
 
 
+def free_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
 class Cluster:
     """A scheduler and workers as their own programs, as on servers."""
 
-    def __init__(self, folder, cache):
+    def __init__(self, folder, cache, protocol="tcp", variables=None):
         self._folder = folder
-        self._environment = {**tiny.engine_environment(FLAIR_CACHE_DIR=cache), "OMP_NUM_THREADS": "1"}
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self._port = free.getsockname()[1]
-        self.address = f"tcp://127.0.0.1:{self._port}"
+        self._environment = tiny.engine_environment(FLAIR_CACHE_DIR=cache, OMP_NUM_THREADS="1", **(variables or {}))
+        self._protocol, self._port = protocol, free_port()
+        self.address = f"{protocol}://127.0.0.1:{self._port}"
         self._running = []
         self.scheduler = self.start_scheduler()
 
     def start_scheduler(self):
-        options = ["--host", "127.0.0.1", "--port", str(self._port), "--no-dashboard"]
+        options = ["--host", "127.0.0.1", "--port", str(self._port), "--protocol", self._protocol, "--no-dashboard"]
         self.scheduler = self._start("-m", "dask", "scheduler", *options)
         return self.scheduler
 
