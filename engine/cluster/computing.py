@@ -261,5 +261,7 @@ def _plain_request(job: Job) -> dict[str, Any]:
 
 def _absolute(path: str) -> str:
     """Return a path that exists as an absolute one; names of models and GDAL's own kinds of paths stay as they are."""
+    if path.startswith("@"):
+        return f"@{_absolute(path[1:])}"
     found = Path(path).expanduser()
     return str(found.absolute()) if found.exists() else path

@@ -29,6 +29,8 @@ from engine.rasters.virtual_raster import PlacedFile
 from engine.rasters.windows import PixelWindow
 
 _PIECE = 2048
+# Pixels of a sheet that is written in a moment.
+_SMALL = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -138,6 +140,7 @@ class SheetFiles:
                 lambda share: None,
                 cancelled,
                 skip_empty=True,
+                at_once=sheet.window.pixels < _SMALL,
             )
             finished = FinishedSheet(sheet.name, "", {}, told)
             if made:

@@ -66,6 +66,7 @@ def write_cog(
     cancelled: Cancel,
     *,
     skip_empty: bool = False,
+    at_once: bool = False,
 ) -> bool:
     """Write tiles as one Cloud Optimized GeoTIFF with overviews, and read it back to be sure.
 
@@ -80,6 +81,7 @@ def write_cog(
         progress: Called with the share done, 0 to 1.
         cancelled: Asked about ten times a second.
         skip_empty: Write nothing when every pixel is nodata.
+        at_once: See `copy_as_cog`; for small ones.
 
     Returns:
         Whether the file was written.
@@ -111,7 +113,7 @@ def write_cog(
             write_vrt(dressed, grid, layer, inside, replace(dressing, overviews=pyramid.overviews))
             sources = [*(item.path for item in inside), *pyramid.overviews]
             expected = sum(source.stat().st_size for source in sources)
-            copy_as_cog(dressed, path, expected, progress=_between(progress), cancelled=cancelled)
+            copy_as_cog(dressed, path, expected, progress=_between(progress), cancelled=cancelled, at_once=at_once)
             _check(path, pyramid, progress, cancelled)
     except (*WRITE_ERRORS, _NotWholeError) as error:
         raise output_error(output.absolute(), error) from error
@@ -129,6 +131,7 @@ def copy_as_cog(
     progress: Progress,
     cancelled: Cancel,
     options: Mapping[str, str] | None = None,
+    at_once: bool = False,
 ) -> None:
     """Let GDAL write a raster as Cloud Optimized GeoTIFF, in a thread of its own.
 
@@ -140,17 +143,24 @@ def copy_as_cog(
         progress: Called with the share done, 0 to 1.
         cancelled: Asked about twenty times a second.
         options: Creation options beside the usual ones, or in their place.
+        at_once: Write it in this thread, without asking `cancelled`: of thousands of files that take but a moment,
+            starting threads would be most of the work.
 
     Raises:
         Cancelled: `cancelled` said so. The copy may go on into files that are deleted already.
         OSError: Or an error of rasterio's: the file could not be written.
     """
     failures: list[Exception] = []
+    chosen = {**_COG_OPTIONS, **(options or {})}
+    if at_once:
+        with rasterio.Env(**_GDAL_OPTIONS):
+            rasterio.shutil.copy(source, path, driver="COG", **{**chosen, "NUM_THREADS": "1"})
+        return
 
     def work() -> None:
         try:
             with rasterio.Env(**_GDAL_OPTIONS):
-                rasterio.shutil.copy(source, path, driver="COG", **{**_COG_OPTIONS, **(options or {})})
+                rasterio.shutil.copy(source, path, driver="COG", **chosen)
         except Exception as error:  # handed over to the thread that waits
             failures.append(error)
 
