@@ -49,7 +49,9 @@ def check_index(output: Path) -> None:
     if not path.exists():
         return
     try:
-        with contextlib.closing(_connected(path)) as database:
+        # Without locks and log: QGIS may be showing what a run left that was killed.
+        place = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
+        with contextlib.closing(sqlite3.connect(place, uri=True)) as database:
             fields = {str(row[1]) for row in database.execute(f"PRAGMA table_info({LAYER})")}
     except sqlite3.Error:
         fields = set()
@@ -60,8 +62,8 @@ def check_index(output: Path) -> None:
         )
 
 
-def create_index(path: Path, grid: OutputGrid, sheets: Sequence[Sheet], tiles: Sequence[int]) -> None:
-    """Write an index in which all sheets wait.
+def create_index(path: Path, grid: OutputGrid, sheets: Sequence[Sheet], tiles: Sequence[int]) -> SheetIndex:
+    """Write an index in which all sheets wait, and return it open.
 
     Args:
         path: File to write. Of an existing one the content is replaced, so that QGIS goes on seeing it.
@@ -118,11 +120,17 @@ def create_index(path: Path, grid: OutputGrid, sheets: Sequence[Sheet], tiles: S
         pyogrio.raw.write(
             str(new), None, list(style.values()), list(style), layer="layer_styles", driver="GPKG", append=True
         )
-        # A reader that is in the middle of something hinders the change to the log, later.
-        with contextlib.closing(_connected(new)) as database:
-            _use_log(database)
-        copy_index(new, path)
-    except (*VECTOR_ERRORS, OSError, RuntimeError) as error:
+        if not path.exists():
+            new.rename(path)
+            return SheetIndex(path)
+        index = SheetIndex(path)
+        try:
+            index.replace(new)
+        except BaseException:
+            index.close()
+            raise
+        return index
+    except (*VECTOR_ERRORS, OSError, RuntimeError, sqlite3.Error) as error:
         raise output_error(path, error) from error
     finally:
         with contextlib.suppress(OSError):
@@ -130,25 +138,18 @@ def create_index(path: Path, grid: OutputGrid, sheets: Sequence[Sheet], tiles: S
 
 
 def copy_index(source: Path, target: Path) -> None:
-    """Copy an index over another, whole or not at all; whoever reads the other goes on reading it.
+    """Copy an index that nobody writes to a file that does not exist, whole or not at all.
 
     Raises:
         OSError: It could not be read or written.
     """
-    new = target if target.exists() else target.with_name(f".{target.stem}.copy.gpkg")
+    new = target.with_name(f".{target.stem}.copy.gpkg")
     try:
-        if new is not target:
-            remove_index(new)
-            new.touch()
-        with (
-            contextlib.closing(_connected(source)) as original,
-            contextlib.closing(_connected(new, _WAIT_SECONDS)) as copy,
-        ):
+        remove_index(new)
+        new.touch()
+        with contextlib.closing(_connected(source)) as original, contextlib.closing(_connected(new)) as copy:
             original.backup(copy)
-            if original.execute("PRAGMA journal_mode").fetchone() == ("wal",):
-                _use_log(copy)
-        if new is not target:
-            new.rename(target)
+        new.rename(target)
     except sqlite3.Error as error:
         raise OSError(str(error)) from error
 
@@ -157,7 +158,8 @@ class SheetIndex:
     """Keeps an index up to date, at most once a second, in a thread of its own.
 
     A file that cannot be written for a while, such as one that is being edited in QGIS, is no reason to stop: the
-    changes wait.
+    changes wait. The file stays open from the beginning to the end: with the last one that closes it SQLite removes
+    the log, which QGIS does not take well while it shows the layer.
 
     Args:
         path: The index, see `create_index`.
@@ -165,11 +167,22 @@ class SheetIndex:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._database = _connected(path, SECONDS)
+        _use_log(self._database)
         self._mutex = threading.Lock()
         self._changes: dict[str, dict[str, Any]] = {}
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._keep_up, name="sheet index", daemon=True)
         self._thread.start()
+
+    def replace(self, source: Path) -> None:
+        """Replace all content by that of another index; whoever reads this one goes on reading it.
+
+        Raises:
+            sqlite3.Error: It could not be read or written.
+        """
+        with contextlib.closing(_connected(source)) as original:
+            original.backup(self._database)
 
     def note(self, name: str, **values: Any) -> None:
         """Change fields of a sheet, soon.
@@ -182,31 +195,45 @@ class SheetIndex:
         with self._mutex:
             self._changes.setdefault(name, {}).update(plain)
 
-    def close(self) -> str | None:
-        """Write what is left and make the file one that is complete by itself; return why that failed, or None."""
+    def close(self, restored: Path | None = None) -> str | None:
+        """Write what is left and make the file one that is complete by itself.
+
+        Args:
+            restored: Index whose content it gets instead, such as that of an earlier delivery.
+
+        Returns:
+            Why that failed, or None.
+        """
         self._ended.set()
         self._thread.join()
-        problem = self._write(_WAIT_SECONDS)
-        if problem is None:
-            with contextlib.suppress(sqlite3.Error), contextlib.closing(_connected(self._path)) as database:
-                # Fails while QGIS reads it; then the log stays beside it until the last reader closes it.
-                database.execute("PRAGMA journal_mode = DELETE")
-        return problem
+        problem = None
+        with contextlib.suppress(sqlite3.Error):
+            self._database.execute(f"PRAGMA busy_timeout = {round(1000 * _WAIT_SECONDS)}")
+        if restored is None:
+            problem = self._write()
+        else:
+            try:
+                self.replace(restored)
+            except sqlite3.Error as error:
+                problem = str(error)
+        with contextlib.suppress(sqlite3.Error):
+            # Fails while another program reads it; then the log stays beside it until the last one closes it.
+            self._database.execute("PRAGMA journal_mode = DELETE")
+        self._database.close()
+        return problem if self._path.exists() else "it was removed meanwhile"
 
     def _keep_up(self) -> None:
         while not self._ended.wait(SECONDS):
-            self._write(SECONDS)
+            self._write()
 
-    def _write(self, patience: float) -> str | None:
+    def _write(self) -> str | None:
         with self._mutex:
             changes, self._changes = self._changes, {}
         if not changes:
             return None
         try:
-            with contextlib.closing(_connected(self._path, patience)) as database:
-                _use_log(database)
-                with database:
-                    _update(database, changes)
+            with self._database:
+                _update(self._database, changes)
         except sqlite3.Error as error:
             with self._mutex:
                 for name, values in changes.items():
@@ -235,7 +262,9 @@ def _use_log(database: sqlite3.Connection) -> None:
 
 def _connected(path: Path, patience: float = 2.0) -> sqlite3.Connection:
     # For writing in any case: a reader alone would leave the files of the log behind. Never made where it is missing.
-    database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=patience)
+    database = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=patience, check_same_thread=False
+    )
     # GDAL's triggers for the spatial index call these, even where no geometry changes.
     database.create_function("ST_IsEmpty", 1, lambda blob: int(blob is None or bool(blob[3] & 16)))
     for place, name in enumerate(("ST_MinX", "ST_MaxX", "ST_MinY", "ST_MaxY")):

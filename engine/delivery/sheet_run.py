@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from engine.delivery.sheet_files import FinishedSheet, SheetFiles
-from engine.delivery.sheet_index import SheetIndex, copy_index, create_index, index_path, remove_index
+from engine.delivery.sheet_index import copy_index, create_index, index_path, remove_index
 from engine.errors import Cancelled, EngineError
 from engine.events import Reporter
 from engine.nomenclature import Nomenclature
@@ -109,11 +109,10 @@ class SheetRun:
         try:
             earlier = {sheet.name: sheet for sheet in self._files.sound(cancelled)}
             self._keep_replaced()
-            create_index(self._index_path, store.grid, list(self._sheets.values()), tiles)
+            self._index = create_index(self._index_path, store.grid, list(self._sheets.values()), tiles)
         except BaseException:
             self._files.close()
             raise
-        self._index = SheetIndex(self._index_path)
         self._pool = ThreadPoolExecutor(max(1, min(4, (os.cpu_count() or 1) // 4)), thread_name_prefix="sheet")
         for name, done in running.items():
             self._index.note(name, state="running", tiles_done=done)
@@ -223,15 +222,17 @@ class SheetRun:
         unfinished = {begun.sheet.name for begun in self._begun.values()} | (self._closed - set(self._finished))
         for name in unfinished:
             self._index.note(name, state=state)
-        self._close_index()
+        restored = self._replaced if self._replaced.exists() else None
+        problem = self._index.close(restored)
         self._files.close()
         try:
-            if self._replaced.exists():
-                copy_index(self._replaced, self._index_path)
-                self._replaced.unlink()
-            elif not kept:
+            if restored is not None and problem is None:
+                restored.unlink()
+            elif restored is None and not kept:
                 remove_index(self._index_path)
-        except OSError as problem:
+        except OSError as error_:
+            problem = str(error_)
+        if problem:
             self._reporter.warning(f"The index '{self._index_path}' is that of the run that failed: {problem}.")
 
     def _survey(self) -> tuple[list[_Begun], list[int], dict[str, int]]:
@@ -313,14 +314,11 @@ class SheetRun:
         for sheet in written:
             self._index.note(sheet.name, location=f"{folder}/{sheet.name}.tif")
         self._pool.shutdown(wait=True)
-        self._close_index()
-        self._files.close()
-        self._replaced.unlink(missing_ok=True)
-
-    def _close_index(self) -> None:
         problem = self._index.close()
         if problem:
             self._reporter.warning(f"The index '{self._index_path}' could not be brought up to date: {problem}.")
+        self._files.close()
+        self._replaced.unlink(missing_ok=True)
 
     def _stopped(self) -> bool:
         return self._cancelled.is_set() or self._abandoned.is_set()
