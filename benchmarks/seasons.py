@@ -1,12 +1,16 @@
 """What the season adds, and what each fault of the published U-T&T costs, on land made for the purpose.
 
     python benchmarks/seasons.py [--steps 120] [--runs none,unet,collapsed_from_first_item]
+    python benchmarks/seasons.py --cost [--device cuda] [--dates 12]
 
 Two crops look alike in the aerial image; one is green in April, the other in July. Hedges between the fields show in
 the aerial image alone, a quarter of a satellite pixel wide. A network has to take the edges from the one and the crop
 from the other. Each run learns from the same patches in the same order and is judged on others; the table gives the
 mean IoU of the three classes and of the two crops (guessing: 0.33), and the share of pixels whose class changes when
 the same patches come in other batches. All on one thread, minutes a run.
+
+`--cost` tells what the season costs a classification, with the sizes of the FLAIR #2 baseline: seconds of the aerial
+part for a window of 1024 pixels, and of the satellite part for the cells under it, which neighbouring windows share.
 """
 
 from __future__ import annotations
@@ -19,12 +23,18 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
+from engine.band import Band
 from engine.data.time_series.days import days_to_mid_may
 from engine.data.time_series.season_pieces import SeasonPieces, batch_pieces
 from engine.data.time_series.series import TimeSeries
+from engine.inference.season_network import CellFeatures, Lie, SeasonNetwork
+from engine.models.architecture import network_of
+from engine.models.manifest import Manifest
+from engine.models.season_input import SeasonInput
 from engine.models.utt.design import SatelliteDesign
 from engine.models.utt.published_faults import NONE, PublishedFaults
 from engine.models.utt.utt import UTT
+from engine.nomenclature import LandCoverClass, Nomenclature
 from engine.training.losses import SegmentationLoss
 from engine.training.season_loss import SeasonLoss
 
@@ -169,13 +179,70 @@ def judge(network, empty):
     return iou, float((answers[0] != answers[1]).mean())
 
 
+@torch.inference_mode()
+def cost(device, dates, windows=2):
+    """Print seconds of both parts for a square of windows, as `classify` does them."""
+    side, cell = 1024, 512
+    bands = tuple(Band(f"B{number}", 1000.0, 500.0) for number in range(BANDS))
+    aerial = tuple(Band(name, 105.0, 50.0) for name in ("red", "green", "blue", "infrared", "elevation"))
+    classes = Nomenclature("cost", tuple(LandCoverClass(code, str(code), "#808080") for code in range(1, 14)))
+    described = Manifest("cost", "utt", "resnet34", aerial, classes, season=SeasonInput(bands))
+    half = device != "cpu"
+    network = SeasonNetwork(network_of(described), described).eval().to(device).to(memory_format=torch.channels_last)
+    image = torch.rand(1, 5, side, side, device=device).mul_(255).contiguous(memory_format=torch.channels_last)
+    series = torch.rand(side // cell * (side // cell), dates, BANDS, 40, 40, device=device).mul_(3000)
+    days = torch.linspace(130, -200, dates, device=device).repeat(len(series), 1)
+
+    # Of a CPU, the time that is spent on this work alone.
+    clock = time.perf_counter if half else time.process_time
+
+    def season():
+        own, summaries = network.features(series, days, 10)
+        found = [CellFeatures(item, summary, True) for item, summary in zip(own, summaries, strict=True)]
+        return [found[: side // cell], found[side // cell :]]
+
+    def taken(work):
+        with torch.autocast(device, torch.bfloat16, enabled=half):
+            seconds = []
+            for _ in range(2 + 3 * windows):
+                if device != "cpu":
+                    torch.cuda.synchronize()
+                start = clock()
+                work()
+                if device != "cpu":
+                    torch.cuda.synchronize()
+                seconds.append(clock() - start)
+        return min(seconds[2:])
+
+    cells = season()
+    added = [item[None] for item in network.season(cells, Lie(0, 0, side, side, cell))]
+    alone = taken(lambda: network(image))
+    satellite = taken(season)
+    between = taken(lambda: network.season(cells, Lie(0, 0, side, side, cell)))
+    both = taken(lambda: network(image, added))
+    print("| device | dates | aerial s | satellite s | brought to the maps s | added s | the season in all |")
+    print("|---|---|---|---|---|---|---|")
+    extra = satellite + between + max(0.0, both - alone)
+    print(
+        f"| {device} | {dates} | {alone:.4f} | {satellite:.4f} | {between:.4f} | {max(0.0, both - alone):.4f} "
+        f"| {extra / alone:.1%} |"
+    )
+
+
 def main():
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=120)
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--runs", default=",".join(RUNS))
+    parser.add_argument("--cost", action="store_true")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--dates", type=int, default=12)
     options = parser.parse_args()
+    if options.cost:
+        torch.set_num_threads(1)
+        cost(options.device, options.dates)
+        return
     torch.set_num_threads(1)
     print("| run | seed | mIoU | IoU hedge | IoU of the two crops | changed in other batches | s |")
     print("|---|---|---|---|---|---|---|", flush=True)

@@ -11,7 +11,7 @@ from .errors import failure
 from .i18n import tr
 
 MANIFEST_KEY = "flair_manifest"
-FORMAT = 1
+FORMAT = 2
 MAX_HEADER_BYTES = 100 * 1024 * 1024
 
 
@@ -25,6 +25,7 @@ class ModelDescription(NamedTuple):
         classes: Classes that can win: `code`, `name`, `color`; empty when not known.
         size_mb: Size of the download in MB, 0 when not known.
         licence: Licence of the weights, empty when not known.
+        season: Names of the satellite bands of a model that also looks at the season; empty for all others.
     """
 
     name: str
@@ -33,6 +34,7 @@ class ModelDescription(NamedTuple):
     classes: Tuple[Dict[str, Any], ...] = ()
     size_mb: float = 0.0
     licence: str = ""
+    season: Tuple[str, ...] = ()
 
 
 def read_model_file(path: Path) -> Optional[ModelDescription]:
@@ -92,6 +94,7 @@ def _description(path: Path, text: str) -> ModelDescription:
             bands=tuple(str(band["name"]) for band in values["bands"]),
             ground_sampling_distance=float(values["ground_sampling_distance"]),
             classes=tuple(classes),
+            season=tuple(str(band["name"]) for band in (values.get("season") or {}).get("bands", ())),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise failure(

@@ -20,6 +20,7 @@ from .algorithms.evaluate import EvaluateAlgorithm
 from .algorithms.extract_patches import ExtractPatchesAlgorithm
 from .algorithms.polygonise import PolygoniseAlgorithm
 from .algorithms.prepare_input import PrepareInputAlgorithm
+from .algorithms.prepare_time_series import PrepareTimeSeriesAlgorithm
 from .algorithms.remap_classes import RemapClassesAlgorithm
 from .algorithms.setup_engine import SetupEngineAlgorithm
 from .algorithms.train import TrainAlgorithm
@@ -78,6 +79,7 @@ class FlairProvider(QgsProcessingProvider):
         # in the order of work
         for algorithm in (
             PrepareInputAlgorithm,
+            PrepareTimeSeriesAlgorithm,
             DownloadModelAlgorithm,
             DownloadDatasetAlgorithm,
             CheckDatasetAlgorithm,

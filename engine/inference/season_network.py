@@ -114,6 +114,10 @@ class SeasonNetwork(nn.Module):
         ground = torch.cat([torch.cat([item.ground for item in row], -1) for row in cells], -2)
         side = flat[0].ground.shape[-1]
         shown = known.repeat_interleave(side, 0).repeat_interleave(side, 1)
+        # Summaries are spread over satellite pixels first, so that the fine maps are written once.
+        rows, columns = (
+            (torch.arange(count * side, device=ground.device) + 0.5) / side for count in (len(cells), len(cells[0]))
+        )
         added = []
         for stage, place in self.network.places.items():
             step = 2**stage
@@ -121,7 +125,8 @@ class SeasonNetwork(nn.Module):
             at_columns = (torch.arange(0, lie.width, step, device=ground.device) + step / 2 + lie.left) / lie.cell
             own = self.network.cropped.convolutions[place](ground[None])[0] * shown
             around = self.network.collapsed.perceptrons[place](summaries).T.reshape(-1, *known.shape) * known
-            added.append(_between(own, at_rows * side, at_columns * side) + _between(around, at_rows, at_columns))
+            own = own + _between(around, rows, columns)
+            added.append(_between(own, at_rows * side, at_columns * side))
         return added
 
     def forward(self, images: torch.Tensor, added: Sequence[torch.Tensor] = ()) -> torch.Tensor:
@@ -138,7 +143,8 @@ class SeasonNetwork(nn.Module):
         aerial = self.network.aerial
         maps = list(aerial.encoder((images - self.mean) / self.std))  # type: ignore[operator]
         for stage, season in zip(self.network.places, added, strict=False):
-            maps[stage] = maps[stage] + season
+            # Nothing else looks at these maps any more.
+            maps[stage].add_(season)
         logits: torch.Tensor = aerial.segmentation_head(aerial.decoder(maps))  # type: ignore[operator]
         return logits if self.channels is None else logits[:, self.channels]
 
@@ -147,11 +153,12 @@ def _between(values: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor) ->
     """Return values (C, h, w) at places, 0.5 being the middle of the first; beyond the first and last, theirs.
 
     Returns:
-        Shape (C, rows, columns).
+        Shape (C, rows, columns), channels last in memory, as networks are the fastest with.
     """
     across = _weights(columns, values.shape[2]).to(values.dtype)
     down = _weights(rows, values.shape[1]).to(values.dtype)
-    return down @ (values @ across.T)
+    taken = torch.tensordot(down, values.permute(1, 2, 0), 1)
+    return (across @ taken).permute(2, 0, 1)
 
 
 def _weights(places: torch.Tensor, count: int) -> torch.Tensor:

@@ -35,6 +35,7 @@ from ..styling import StylePostProcessor
 from .base import DEVICES, FlairAlgorithm
 from .classify_checks import check_output, given_model
 from .image_checks import check_layers, parse_bands
+from .season_checks import check_season
 
 INPUT = "INPUT"
 MODEL_NAME = "MODEL_NAME"
@@ -43,6 +44,7 @@ WEIGHTS = "WEIGHTS"
 BANDS = "BANDS"
 EXTENT = "EXTENT"
 AREA = "AREA"
+SEASON = "SEASON"
 DEVICE = "DEVICE"
 PRECISION = "PRECISION"
 BLEND = "BLEND"
@@ -160,6 +162,10 @@ class ClassifyAlgorithm(FlairAlgorithm):
             QgsProcessingParameterFeatureSource(AREA, tr("Area"), [polygons], optional=True),
             tr("Polygons that bound the part to classify."),
         )
+        self.add(
+            QgsProcessingParameterFile(SEASON, tr("Season"), QgsProcessingParameterFile.Behavior.Folder, optional=True),
+            tr("Folder of satellite images, for a model that also looks at the season; Prepare a season makes it."),
+        )
 
     def _add_advanced(self) -> None:
         for name, title, options, text in (
@@ -203,6 +209,7 @@ class ClassifyAlgorithm(FlairAlgorithm):
 
     def _check(self, parameters: Dict[str, Any], context: QgsProcessingContext) -> None:
         model = self._model(parameters, context)
+        check_season(self.parameterAsFile(parameters, SEASON, context), model)
         bands = parse_bands(self.parameterAsString(parameters, BANDS, context), model)
         layers = self.parameterAsLayerList(parameters, INPUT, context)
         bounded = self.given(parameters, EXTENT) or self.given(parameters, AREA)
@@ -269,7 +276,7 @@ class ClassifyAlgorithm(FlairAlgorithm):
         bands = parse_bands(self.parameterAsString(parameters, BANDS, context), self._description)
         if bands:
             options["bands"] = bands
-        plain = (DEVICE, PRECISION, LAYOUT, BLEND, AUGMENT, ALLOW_SCALE, ALLOW_RANGE, OVERWRITE)
+        plain = (SEASON, DEVICE, PRECISION, LAYOUT, BLEND, AUGMENT, ALLOW_SCALE, ALLOW_RANGE, OVERWRITE)
         plain += (SHEET_SIZE, WINDOW, MARGIN, BATCH_SIZE, THREADS, MEMORY, NODATA, GROUND_SAMPLING_DISTANCE)
         options.update(self.plain_options(parameters, context, plain))
         return options

@@ -47,6 +47,7 @@ from .evaluate_checks import (
 )
 from .extract_checks import check_classes, check_yaml
 from .image_checks import check_layers, parse_bands
+from .season_checks import check_season_folder
 from .train_checks import parse_codes
 
 PREDICTION = "PREDICTION"
@@ -60,6 +61,9 @@ WEIGHTS = "WEIGHTS"
 DATA = "DATA"
 SPLIT = "SPLIT"
 ROOT = "ROOT"
+SEASON = "SEASON"
+CENTROIDS = "CENTROIDS"
+METADATA = "METADATA"
 DEFINITION = "DEFINITION"
 AREA = "AREA"
 AREA_FIELD = "AREA_FIELD"
@@ -92,7 +96,7 @@ SPLITS = ["test", "val", "train"]
 IDLE = (CLASS_FIELD, NOMENCLATURE, AREA, AREA_FIELD, IMAGE, BANDS, NODATA)
 ALWAYS = (CLASSES, DEFINITION, SEED, THREADS, OVERWRITE)
 OF_RASTERS = (CLASS_FIELD, NOMENCLATURE, AREA_FIELD, NODATA, BLOCK)
-OF_PATCHES = (DATA, SPLIT, ROOT, DEVICE)
+OF_PATCHES = (DATA, SPLIT, ROOT, SEASON, CENTROIDS, METADATA, DEVICE)
 REPORT_FILE, ERRORS_FILE = "report.html", "errors.tif"
 BESIDE_ERRORS = (".tif.aux.xml", ".qml")
 
@@ -220,6 +224,26 @@ class EvaluateAlgorithm(FlairAlgorithm):
             advanced=True,
         )
 
+        self.add(
+            QgsProcessingParameterFile(SEASON, tr("Season"), folder, optional=True),
+            tr("Folder of the patches' satellite images, for a model that also looks at the season."),
+            advanced=True,
+        )
+        json_files = tr("JSON files") + " (*.json)"
+        for name, title, text in (
+            (
+                CENTROIDS,
+                tr("Centres of the patches"),
+                tr("FLAIR #2's list of where patches lie in its satellite files."),
+            ),
+            (
+                METADATA,
+                tr("Metadata of the patches"),
+                tr("FLAIR's list of camera, date and place; for models with it."),
+            ),
+        ):
+            self.add(QgsProcessingParameterFile(name, title, optional=True, fileFilter=json_files), text, advanced=True)
+
     def _add_choices(self) -> None:
         rasters, polygons = QgsProcessing.SourceType.TypeRaster, QgsProcessing.SourceType.TypeVectorPolygon
         counted = tr("What the figures count; see the help.")
@@ -321,6 +345,7 @@ class EvaluateAlgorithm(FlairAlgorithm):
         for name in (MODEL, WEIGHTS):
             if self.given(parameters, name):
                 read_model_file(Path(self.parameterAsFile(parameters, name, context)).expanduser())
+        check_season_folder(self.parameterAsFile(parameters, SEASON, context))
         split = self.parameterAsEnumString(parameters, SPLIT, context)
         check_patches(self.parameterAsFile(parameters, DATA, context), split, SPLITS)
         refuse_error_map(named_path(parameters.get(ERROR_MAP)))

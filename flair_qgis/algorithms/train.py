@@ -20,10 +20,15 @@ from ..catalogue import catalogue
 from ..i18n import tr
 from ..paths import absolute, is_temporary
 from .base import DEVICES, FlairAlgorithm
+from .season_checks import check_season_folder
 from .train_checks import check_data, check_output, check_start, parse_choices, parse_codes, parse_names
 
 DATA = "DATA"
 ROOT = "ROOT"
+SEASON = "SEASON"
+SEASON_BANDS = "SEASON_BANDS"
+CENTROIDS = "CENTROIDS"
+METADATA = "METADATA"
 PRESET = "PRESET"
 PRESET_FILE = "PRESET_FILE"
 ARCHITECTURE = "ARCHITECTURE"
@@ -55,11 +60,24 @@ LOSS = "LOSS"
 EPOCH = "EPOCH"
 SECONDS = "SECONDS"
 
-PRESETS = ["fine-tune", "quick", "flair-inc", "flair-2"]
+PRESETS = ["fine-tune", "quick", "flair-inc", "flair-2", "utt"]
 ARCHITECTURES = ["unet", "unetplusplus", "fpn", "deeplabv3", "deeplabv3plus", "manet"]
-ARCHITECTURES += ["linknet", "pspnet", "pan", "upernet", "segformer"]
+ARCHITECTURES += ["linknet", "pspnet", "pan", "upernet", "segformer", "utt"]
 FREEZES = ["none", "encoder", "1", "2", "3", "4", "5"]
-PLAIN = (DATA, ROOT, PRESET, ARCHITECTURE, ENCODER, EPOCHS, BATCH_SIZE, LEARNING_RATE, FREEZE)
+PLAIN = (
+    DATA,
+    ROOT,
+    SEASON,
+    CENTROIDS,
+    METADATA,
+    PRESET,
+    ARCHITECTURE,
+    ENCODER,
+    EPOCHS,
+    BATCH_SIZE,
+    LEARNING_RATE,
+    FREEZE,
+)
 PLAIN += (DEVICE, THREADS, WORKERS, DEVICES_COUNT, SEED, LICENCE, OVERWRITE, RESUME)
 
 
@@ -148,6 +166,31 @@ class TrainAlgorithm(FlairAlgorithm):
             advanced=True,
         )
 
+        self.add(
+            QgsProcessingParameterFile(SEASON, tr("Season"), folder, optional=True),
+            tr("Folder of the patches' satellite images, to learn from the season too; Prepare a season makes it."),
+            advanced=True,
+        )
+        json_files = tr("JSON files") + " (*.json)"
+        for name, title, text in (
+            (
+                CENTROIDS,
+                tr("Centres of the patches"),
+                tr("FLAIR #2's list of where patches lie in its satellite files."),
+            ),
+            (
+                METADATA,
+                tr("Metadata of the patches"),
+                tr("FLAIR's list of camera, date and place; for models with it."),
+            ),
+        ):
+            self.add(QgsProcessingParameterFile(name, title, optional=True, fileFilter=json_files), text, advanced=True)
+        self.add(
+            QgsProcessingParameterString(SEASON_BANDS, tr("Satellite bands"), optional=True),
+            tr("Bands of the season to learn from, such as B02,B03,B04,B08; empty: all."),
+            advanced=True,
+        )
+
     def _add_start(self) -> None:
         models = tr("Model files") + " (*.safetensors *.pth *.ckpt)"
         empty = " " + tr("Empty: the preset's.")
@@ -213,6 +256,7 @@ class TrainAlgorithm(FlairAlgorithm):
     def _check(self, parameters: Dict[str, Any], context: QgsProcessingContext) -> None:
         check_data(self.parameterAsFile(parameters, DATA, context))
         check_start(self.parameterAsFile(parameters, START_FROM, context))
+        check_season_folder(self.parameterAsFile(parameters, SEASON, context))
         check_output(parameters.get(OUTPUT))
         self._options(parameters, context)
 
@@ -255,9 +299,10 @@ class TrainAlgorithm(FlairAlgorithm):
         title = self.parameterAsString(parameters, MODEL_TITLE, context).strip()
         if title:
             options["name"] = title
-        bands = parse_names(self.parameterAsString(parameters, BANDS, context))
-        if bands:
-            options["bands"] = bands
+        for name in (BANDS, SEASON_BANDS):
+            bands = parse_names(self.parameterAsString(parameters, name, context))
+            if bands:
+                options[name.lower()] = bands
         codes = parse_codes(self.parameterAsString(parameters, IGNORE, context))
         if codes:
             options["ignore"] = codes

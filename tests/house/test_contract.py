@@ -45,6 +45,13 @@ CONTRACTS = {
         frozenset(f"{name}_folder" for name in PRODUCTS),
         frozenset({"resume"}),
     ),
+    "prepare-time-series": Contract(
+        "prepare_time_series",
+        frozenset({"table", "kept", "dropped", "seconds"}),
+        frozenset(),
+        # what a layer of QGIS tells by itself
+        frozenset({"crs", "resume"}),
+    ),
     "models-download": Contract("download_model", frozenset({"model_file"}), frozenset(), frozenset()),
     "dataset-download": Contract(
         "download_dataset", frozenset({"files", "bytes"}), frozenset({"dataset_name"}), frozenset()
@@ -55,7 +62,7 @@ CONTRACTS = {
         frozenset({"pixels", "seconds"}),
         frozenset({"model_name"}),
         # one process uses all cores of QGIS's computer; clusters are for servers
-        frozenset({"area_layer", "crs", "resume", "season", "workers", "scheduler"}),
+        frozenset({"area_layer", "crs", "resume", "workers", "scheduler"}),
     ),
     "extract-patches": Contract(
         "extract_patches",
@@ -74,8 +81,7 @@ CONTRACTS = {
         frozenset({"miou", "overall_accuracy", "kappa", "fscore", "pixels", "seconds"})
         | {"report", "metrics", "confusion"},
         frozenset({"truth_raster", "model_name"}),
-        # a season has no parameters yet
-        frozenset({"area_layer", "truth_layer", "crs", "season", "centroids", "metadata"}),
+        frozenset({"area_layer", "truth_layer", "crs"}),
     ),
     "area-statistics": Contract(
         "area_statistics",
@@ -96,8 +102,8 @@ CONTRACTS = {
         "train",
         frozenset({"miou", "loss", "epoch", "seconds"}),
         frozenset({"preset_file", "start_from_name", "options"}),
-        # several machines are started by torchrun or SLURM, not from a window; a season has no parameters yet
-        frozenset({"nodes", "season", "season_bands", "centroids", "metadata"}),
+        # several machines are started by torchrun or SLURM, not from a window
+        frozenset({"nodes"}),
         (("model_title", "name"),),
         frozenset(Recipe.model_fields) - TRAIN_PARAMETERS,
     ),

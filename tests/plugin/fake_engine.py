@@ -180,6 +180,14 @@ def prepare_input(options):
     }
 
 
+def prepare_time_series(options):
+    folder = Path(options["output"])
+    folder.mkdir(exist_ok=True)
+    (folder / "dates.csv").write_text("date,kept,reason\n", encoding="utf-8")
+    send("log", text="  2021-06-04  kept")
+    return {"output": str(folder), "table": str(folder / "dates.csv"), "kept": 3, "dropped": 2, "seconds": 0.5}
+
+
 def models_download(options):
     output = Path(options.get("output") or os.environ["FAKE_ENGINE_CACHE"])
     send("progress", fraction=0.4, text="Downloading, 39 of 98 MB", eta=12)
@@ -209,6 +217,7 @@ COMMANDS = {
     "train": train,
     "evaluate": evaluate,
     "prepare-input": prepare_input,
+    "prepare-time-series": prepare_time_series,
     "models-download": models_download,
     "dataset-download": dataset_download,
     "dataset-check": dataset_check,

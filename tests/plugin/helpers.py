@@ -68,7 +68,7 @@ def write_raster(path, bands=3, size=(20, 10), epsg=2154, value=50, origin=(7000
     return str(path)
 
 
-def write_model(path, bands=("red", "green", "blue"), gsd=0.2, version=1):
+def write_model(path, bands=("red", "green", "blue"), gsd=0.2, version=1, season=()):
     """Write a model file with a header and no tensor."""
     manifest = {
         "format": version,
@@ -89,6 +89,8 @@ def write_model(path, bands=("red", "green", "blue"), gsd=0.2, version=1):
         "licence": "",
         "provenance": {},
     }
+    if season:
+        manifest.update({"format": 2, "architecture": "utt", "season": {"bands": [{"name": name} for name in season]}})
     header = json.dumps({"__metadata__": {"flair_manifest": json.dumps(manifest)}}).encode("utf-8")
     Path(path).write_bytes(len(header).to_bytes(8, "little") + header)
     return str(path)

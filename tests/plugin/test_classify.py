@@ -128,7 +128,7 @@ def test_checks_before_the_run(image, model, tmp_path):
     five = write_model(tmp_path / "five.safetensors", ("red", "green", "blue", "infrared", "elevation"))
     damaged = tmp_path / "damaged.safetensors"
     damaged.write_bytes(b"\xff" * 40)
-    later = write_model(tmp_path / "later.safetensors", version=2)
+    later = write_model(tmp_path / "later.safetensors", version=3)
     for change, part in (
         ({"MODEL": five}, "has 3 bands, and the model tiny needs 5: red, green, blue, infrared, elevation"),
         ({"MODEL": None, "MODEL_NAME": "FLAIR-INC_rgbi_15cl_resnet34-unet"}, "needs 4"),

@@ -48,7 +48,7 @@ def test_ground_without_a_date_is_given_nothing(deployed):
     for stage, found in enumerate(deployed.season(cells, Lie(0, 0, PATCH, 3 * PATCH, PATCH)), 1):
         # The summary of the first fades out towards the middle of the second.
         assert found[..., : PATCH // 2**stage].abs().max() > 0
-        assert (found[..., 3 * PATCH // 2 // 2**stage + 1 :] == 0).all()
+        assert (found[..., (3 * PATCH // 2 + 4) // 2**stage + 1 :] == 0).all()
 
 
 def test_a_network_of_images_alone_is_none():
