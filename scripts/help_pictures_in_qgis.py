@@ -6,6 +6,7 @@ import shutil
 import sys
 from pathlib import Path
 
+import numpy
 import processing
 from osgeo import gdal, ogr
 from qgis.core import (
@@ -16,6 +17,7 @@ from qgis.core import (
     QgsGeometry,
     QgsMapRendererParallelJob,
     QgsMapSettings,
+    QgsMultiBandColorRenderer,
     QgsProject,
     QgsRasterLayer,
     QgsRectangle,
@@ -44,6 +46,7 @@ GROUPS = """classes:
   - {code: 4, name: water, color: "#2e86c1"}
 map: {1: 1, 2: 2, 3: 1, 4: 2, 5: 4, 13: 1, 18: 1, default: 3}
 """
+SENTINEL_2 = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12")
 SPLITS = {"train": "#ffffff", "val": "#ffd400", "test": "#ff3df2"}
 
 
@@ -149,6 +152,57 @@ def images_and_models(image):
     pictures[3].write_bytes(pictures[3].read_bytes()[:5000])
     shutil.copy(masks[5], masks[6])
     run("checkdataset", FOLDER=str(faulty), REPORT=str(MADE / "problems.csv"))
+
+
+def season(image):
+    """Prepare a season of images made of the aerial one: greener in summer than in spring, and cloudy once."""
+    downloads = MADE / "downloads"
+    downloads.mkdir()
+    box = image.extent().buffered(300)
+    bounds = [box.xMinimum(), box.yMaximum(), box.xMaximum(), box.yMinimum()]
+    ground = gdal.Warp(
+        "", RUN["image"], format="MEM", outputBounds=[bounds[0], bounds[3], bounds[2], bounds[1]], xRes=10, yRes=10,
+        resampleAlg="average", outputType=gdal.GDT_Float32,
+    )  # fmt: skip
+    red, green, blue, infrared = (ground.GetRasterBand(BAND[name]).ReadAsArray() for name in BAND)
+    plants = numpy.clip((infrared - red) / numpy.maximum(infrared + red, 1), 0, 1)
+    for date, growth, clouds in (("20210415", 0.2, 0), ("20210614", 0.5, 1), ("20210714", 1.0, 0)):
+        colours = [blue * (1 - growth * plants), green, red * (1 - growth * plants)]
+        bands = [
+            numpy.where(green > 0, 15 * band + 200, 0)
+            for band in (*colours, red, red, infrared, infrared, infrared, red, red)
+        ]
+        file = gdal.GetDriverByName("GTiff").Create(
+            str(downloads / f"{date}.tif"), ground.RasterXSize, ground.RasterYSize, 11, gdal.GDT_UInt16
+        )
+        file.SetGeoTransform(ground.GetGeoTransform())
+        file.SetProjection(ground.GetProjection())
+        for number, (name, values) in enumerate(zip(SENTINEL_2, bands, strict=True), 1):
+            file.GetRasterBand(number).WriteArray(values)
+            file.GetRasterBand(number).SetDescription(name)
+        file.GetRasterBand(11).Fill(9 if clouds else 4)
+        file.GetRasterBand(11).SetDescription("SCL")
+        del file
+    run("preparetimeseries", INPUT=str(downloads), IMAGE=image, OUTPUT=str(MADE / "season"))
+    shown = []
+    for name, title in (("2021-04-15", "15 April"), ("2021-07-14", "14 July")):
+        layer = QgsRasterLayer(str(MADE / "season" / f"{name}.tif"), name)
+        drawn = QgsMultiBandColorRenderer(layer.dataProvider(), 3, 2, 1)
+        for number, put in (
+            (3, "setRedContrastEnhancement"),
+            (2, "setGreenContrastEnhancement"),
+            (1, "setBlueContrastEnhancement"),
+        ):
+            stretch = QgsContrastEnhancement(layer.dataProvider().dataType(number))
+            stretch.setMinimumValue(200)
+            stretch.setMaximumValue(3200)
+            stretch.setContrastEnhancementAlgorithm(
+                QgsContrastEnhancement.ContrastEnhancementAlgorithm.StretchToMinimumMaximum
+            )
+            getattr(drawn, put)(stretch)
+        layer.setRenderer(drawn)
+        shown.append((title, [layer]))
+    maps("preparetimeseries", ("Aerial image", [image]), *shown, extent=image.extent())
 
 
 def training(image, classes):
@@ -257,6 +311,7 @@ def main():
     os.environ["FLAIR_ENGINE_PYTHON"] = RUN["python"]
     image = QgsRasterLayer(RUN["image"], "Aerial image")
     images_and_models(image)
+    season(image)
     result = landcover(image)
     training(image, result.renderer().classes())
     areas(image, result)

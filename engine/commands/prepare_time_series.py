@@ -250,10 +250,7 @@ def _row(
     name = image_name(date)
     facts = work.facts(name)
     if facts is None:
-        if not request.clear_only:
-            for product in whole:
-                product.masks.clear()
-        facts = write_date(work.series / name, whole, grid, bands, request.offset, stop)
+        facts = write_date(work.series / name, whole, grid, bands, request.offset, stop, with_masks=request.clear_only)
         work.keep(name, facts)
     if not facts.shown:
         return _Row(date, names, "shows nothing of the ground", facts)

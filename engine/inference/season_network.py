@@ -158,7 +158,8 @@ def _between(values: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor) ->
     across = _weights(columns, values.shape[2]).to(values.dtype)
     down = _weights(rows, values.shape[1]).to(values.dtype)
     taken = torch.tensordot(down, values.permute(1, 2, 0), 1)
-    return (across @ taken).permute(2, 0, 1)
+    found: torch.Tensor = (across @ taken).permute(2, 0, 1)
+    return found
 
 
 def _weights(places: torch.Tensor, count: int) -> torch.Tensor:

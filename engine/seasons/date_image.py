@@ -131,6 +131,8 @@ def write_date(
     bands: Sequence[str],
     shift: int | None,
     stop: Stop,
+    *,
+    with_masks: bool = True,
 ) -> DateFacts:
     """Write a date's image (uint16, 0 where nothing is shown) and its masks (per cent of snow and cloud, uint8).
 
@@ -143,6 +145,7 @@ def write_date(
         bands: Names of the bands.
         shift: See `layers_of`.
         stop: Called between blocks; raises to end the work.
+        with_masks: Look for snow and clouds.
 
     Raises:
         InputError: A file cannot be read.
@@ -150,7 +153,7 @@ def write_date(
     """
     masks = path.parent / MASKS / path.name
     readers = [_ProductReader(product, grid, bands, shift) for product in products]
-    masked = any(reader.masked for reader in readers)
+    masked = with_masks and any(reader.masked for reader in readers)
     shown, covered = 0, np.zeros(2, dtype=np.int64)
     try:
         with ExitStack() as stack:
@@ -258,7 +261,10 @@ class _ProductReader:
 
     def __init__(self, product: Product, grid: SeriesGrid, bands: Sequence[str], shift: int | None) -> None:
         self._layers, _ = layers_of(product, bands, shift)
-        self._masks = dict(product.masks)
+        self._masks = {kind: (path, 1) for kind, path in product.masks.items()}
+        scene = _scene_band(product.stacked) if product.stacked else None
+        if product.stacked and scene:
+            self._masks.setdefault("scene", (product.stacked, scene))
         self._grid = grid
         self._stack = ExitStack()
         self._opened: dict[tuple[Path, Resampling], Any] = {}
@@ -295,9 +301,9 @@ class _ProductReader:
         """Return per cent of snow and cloud."""
         under = np.zeros((2, int(window.height), int(window.width)), dtype=np.uint8)
         for kind in self._kinds:
-            path = self._masks[kind]
+            path, number = self._masks[kind]
             dataset, _ = self._open(path, Resampling.nearest)
-            found = self._pixels(dataset, path, 1, window)
+            found = self._pixels(dataset, path, number, window)
             if kind == "scene":
                 return clouds.scene(found)
             what, share = clouds.cover(kind, found)
@@ -335,6 +341,13 @@ class _ProductReader:
             return np.asarray(dataset.read(number, window=window))
         except GDAL_ERRORS as error:
             raise _unreadable(path, error) from error
+
+
+def _scene_band(path: Path) -> int | None:
+    """Return the number of the band that holds the scene classification, or None."""
+    with opened(path) as dataset:
+        named = [(text or "").strip().upper() for text in dataset.descriptions]
+    return named.index("SCL") + 1 if "SCL" in named else None
 
 
 def _unreadable(path: Path, error: Exception) -> InputError:

@@ -195,8 +195,7 @@ def test_each_layout_is_valid():
 
 
 def test_all_presets_can_be_chosen():
-    # a season has no parameters yet, and this preset is of no use without one
-    assert set(constants("train")["PRESETS"]) == set(preset_names()) - {"utt"}
+    assert set(constants("train")["PRESETS"]) == set(preset_names())
 
 
 def test_all_architectures_exist():
@@ -205,4 +204,4 @@ def test_all_architectures_exist():
     known = {name.lower() for name in dir(segmentation_models_pytorch) if name[0].isupper()}
     choices = set(constants("train")["ARCHITECTURES"])
     assert "unet" in choices
-    assert choices <= known
+    assert choices - {"utt"} <= known

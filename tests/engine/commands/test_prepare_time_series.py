@@ -155,6 +155,17 @@ def test_files_of_all_bands(run, tmp_path, recorder, name, options):
     assert any("Nothing tells of clouds" in text for text in recorder.warnings)
 
 
+def test_a_classification_among_the_bands_tells_of_clouds(run, tmp_path):
+    bands = np.stack([*(sentinel_files.values(band, 0) for band in SENTINEL_2), np.full((SIDE, SIDE), 9)])
+    for day in ("2021-06-04", "2021-06-09"):
+        sentinel_files.write(tmp_path / "s2" / f"{day}.tif", bands.astype(np.uint16), names=(*SENTINEL_2, "SCL"))
+        bands[-1] = 4
+    result = run()
+    assert (result["kept"], result["dropped"]) == (1, 1)
+    assert run(clear_only=False, overwrite=True)["kept"] == 2
+    assert not (tmp_path / "season" / "masks").exists()
+
+
 def test_all_twelve_bands_are_known_by_their_number(run, tmp_path):
     bands = ("B02", *SENTINEL_2[:8], "B02", *SENTINEL_2[8:])  # B01 and B09 hold what they like
     sentinel_files.stack(tmp_path / "s2", "20210604.tif", bands=bands)
