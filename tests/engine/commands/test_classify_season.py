@@ -278,3 +278,11 @@ def test_a_model_of_images_alone_has_no_use_for_a_season(run, tiny_model, tmp_pa
     with pytest.raises(EngineError, match="looks at aerial images alone") as caught:
         run(path, tmp_path, model=str(tiny_model[0].path))
     assert "--season" in caught.value.hint
+
+
+def test_workers_see_the_same_season(run, tmp_path):
+    path = tiny.write(tmp_path / "i.tif", tiny.smooth(3, 192, 192))
+    season = season_files.write_series(tmp_path / "s2", 192, 192, around=20)
+    run(path, season, window=64, threads=1)
+    run(path, season, window=64, threads=1, workers=2, output=str(tmp_path / "p.tif"))
+    assert (tiny.read(tmp_path / "o.tif") == tiny.read(tmp_path / "p.tif")).all()
