@@ -14,7 +14,7 @@ import sys
 import traceback
 
 from qgis import utils
-from qgis.core import QgsApplication, QgsProject, QgsSettings
+from qgis.core import QgsApplication, QgsProject
 from qgis.gui import QgsGui
 from qgis.PyQt.QtCore import QCoreApplication, QEvent, QObject, QPoint, Qt, QUrl, pyqtSlot
 from qgis.PyQt.QtGui import QDesktopServices
@@ -204,8 +204,6 @@ def unload_for_good():
 
 
 def main():
-    # without a desktop, news of long tasks would cover the plugin's own messages
-    QgsSettings().setValue("qgis/minTaskLengthForSystemNotification", 600)
     sys.excepthook = end_with
     arrange_window()
     load_and_unload()

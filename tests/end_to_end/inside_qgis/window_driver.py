@@ -161,6 +161,8 @@ def start(main):
     def run():
         try:
             QgsSettings().setValue("/Processing/Configuration/KEEP_DIALOG_OPEN", True)
+            # without a desktop, news of tasks that took seconds would cover the plugin's own messages
+            QgsSettings().setValue("app/minTaskLengthForSystemNotification", 600)
             main()
         except Exception:
             report["failure"] = traceback.format_exc()
