@@ -129,7 +129,7 @@ def test_a_service_is_refused(run):
     [
         ({}, "either an image"),
         ({"input": ["a.tif"], "square_kilometres": 1}, "either an image"),
-        ({"square_kilometres": 1, "extent": "0,1,0,1"}, "parts of an image"),
+        ({"square_kilometres": 1, "extent": "0,1,0,1"}, "belong to an image"),
         ({"square_kilometres": -1}, "square_kilometres"),
         ({"square_kilometres": 1, "output": "plan.txt"}, ".json"),
     ],
