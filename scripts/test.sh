@@ -11,7 +11,8 @@ run() { # title, pytest of which Python, folders
     local title=$1 python=$2
     shift 2
     echo "== $title"
-    "$python" -m pytest -n "$workers" "$@"
+    # A worker that has nothing left takes over from another: long tests do not queue up behind each other at the end.
+    "$python" -m pytest -n "$workers" --dist worksteal "$@"
     local code=$?
     [ $code -eq 5 ] && echo "No test was found: $*" # pytest's code for an empty run: a mistake here
     [ $code -eq 0 ] || status=1

@@ -19,6 +19,9 @@ from tests.end_to_end.qgis_runs import Answer, Qgis, program
 
 # Names a folder in which scene and model stay from one session to the next, for whoever works on these tests.
 KEPT = "FLAIR_TEST_FOLDER"
+# Several workers share the cores. Threads of torch wait for each other busily: with one set for every engine that
+# runs at the time, a training takes many times as long.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @dataclass(frozen=True)
