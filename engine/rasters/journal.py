@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +24,28 @@ class Journal:
     """
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         # Without a buffer of Python's, a line that failed cannot follow later by itself.
         self._stream = path.open("ab+", buffering=0)
-        self._stream.seek(0)
-        content = self._stream.readall()
-        self.entries, self._end = _whole_entries(content)
-        if self._end < len(content):
+        self._end = 0
+        for _, end in _whole_entries(path):
+            self._end = end
+        if self._end < self._stream.seek(0, os.SEEK_END):
             self._stream.truncate(self._end)
+
+    @property
+    def entries(self) -> list[dict[str, Any]]:
+        """All that was added, in this run and earlier ones."""
+        return list(self.read())
+
+    def read(self) -> Iterator[dict[str, Any]]:
+        """Yield what `entries` holds, of a file that may be larger than the memory.
+
+        Raises:
+            OSError: The file cannot be read.
+        """
+        for entry, _ in _whole_entries(self._path):
+            yield entry
 
     def append(self, entry: dict[str, Any]) -> None:
         """Add a line and wait until it is on the disk.
@@ -52,16 +68,16 @@ class Journal:
         self._stream.close()
 
 
-def _whole_entries(content: bytes) -> tuple[list[dict[str, Any]], int]:
-    entries: list[dict[str, Any]] = []
+def _whole_entries(path: Path) -> Iterator[tuple[dict[str, Any], int]]:
+    """Yield the entries of whole lines, each with the position behind it."""
     end = 0
-    for line in content.splitlines(keepends=True):
-        try:
-            entry = json.loads(line) if line.endswith(b"\n") else None
-        except ValueError:
-            entry = None
-        if not isinstance(entry, dict):
-            break
-        entries.append(entry)
-        end += len(line)
-    return entries, end
+    with path.open("rb") as stream:
+        for line in stream:
+            try:
+                entry = json.loads(line) if line.endswith(b"\n") else None
+            except ValueError:
+                entry = None
+            if not isinstance(entry, dict):
+                return
+            end += len(line)
+            yield entry, end

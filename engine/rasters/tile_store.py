@@ -15,9 +15,10 @@ from __future__ import annotations
 import shutil
 import threading
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from engine.rasters.folder_lock import hold, remove_empty
 from engine.rasters.journal import Journal
 from engine.rasters.store_manifest import new_manifest, read_manifest, reason_to_start_anew, write_manifest
 from engine.rasters.tile_file import block_side
+from engine.rasters.tile_index import Files, TileIndex
 from engine.rasters.tile_writer import CLASSES, TileWriter, tile_path
 from engine.rasters.virtual_raster import Layer, OutputGrid, PlacedFile, write_vrt
 from engine.rasters.windows import PixelWindow
@@ -40,15 +42,8 @@ __all__ = ["CLASSES", "TileStore", "OutputGrid", "Layer", "work_folder"]
 # What the processes that work on one store tell each other.
 SHARED = "shared"
 _SUFFIX = ".flair-work"
+_CHECKED_AT_ONCE = 4096
 _FILES = ("store.json", "store.json.new", "journal.jsonl", "sheets.jsonl")
-
-
-@dataclass(frozen=True)
-class _StoredTile:
-    """A line of the journal: per layer the CRC-32 and size in bytes of its file; no layers when empty."""
-
-    files: Mapping[str, tuple[int, int]]
-    counts: Mapping[int, int]
 
 
 def work_folder(output: Path) -> Path:
@@ -75,7 +70,9 @@ class TileStore:
         self._lock = lock
         self._mutex = threading.Lock()
         self._journal = Journal(folder / "journal.jsonl")
-        self._tiles = self._sound_tiles()
+        self._index = TileIndex(list(self.layers))
+        self._counts: Counter[int] = Counter()
+        self._take_over()
 
     @classmethod
     def open(
@@ -124,15 +121,21 @@ class TileStore:
         except BaseException:
             lock.release()
             raise
-        if store.done:
-            reporter.log(f"Going on with an interrupted run: {len(store.done)} tiles are there already.")
+        if store.tile_count:
+            reporter.log(f"Going on with an interrupted run: {store.tile_count} tiles are there already.")
         return store
 
     @property
     def done(self) -> frozenset[PixelWindow]:
         """Tiles that are stored, empty ones included."""
         with self._mutex:
-            return frozenset(self._tiles)
+            return frozenset(self._index.windows())
+
+    @property
+    def tile_count(self) -> int:
+        """How many tiles are stored."""
+        with self._mutex:
+            return len(self._index)
 
     @property
     def plan(self) -> dict[str, Any] | None:
@@ -156,7 +159,7 @@ class TileStore:
     def __contains__(self, tile: PixelWindow) -> bool:
         """Return whether a tile is stored, the empty ones included."""
         with self._mutex:
-            return tile in self._tiles
+            return tile in self._index
 
     def write(self, tile: PixelWindow, arrays: Mapping[str, npt.NDArray[Any]] | None) -> None:
         """Store a finished tile; once this returns it survives the end of the process.
@@ -185,14 +188,16 @@ class TileStore:
         Raises:
             OutputError: The journal cannot be written.
         """
-        tile, stored = _of_entry(entry)
+        tile, files, counts = _of_entry(entry)
         try:
             with self._mutex:
-                if self._tiles.get(tile) == stored:
+                known = self._index.files(tile)
+                if known == files:
                     # A worker that was given up may answer after all; its line is there already.
                     return
+                earlier = {} if known is None else self._counts_of(tile)
                 self._journal.append(dict(entry))
-                self._tiles[tile] = stored
+                self._put(tile, files, counts, earlier)
         except OSError as error:
             raise output_error(self.folder, error) from error
 
@@ -204,8 +209,10 @@ class TileStore:
             among: Tiles that are wanted; default: all.
         """
         with self._mutex:
-            known = self._tiles if among is None else {tile: self._tiles[tile] for tile in among if tile in self._tiles}
-            windows = sorted(tile for tile, stored in known.items() if layer in stored.files)
+            if among is None:
+                windows = list(self._index.windows(layer))
+            else:
+                windows = sorted(tile for tile in among if layer in (self._index.files(tile) or {}))
         return [
             PlacedFile(tile_path(self.folder, layer, tile), tile, (block_side(tile), block_side(tile)))
             for tile in windows
@@ -214,16 +221,12 @@ class TileStore:
     def stored_bytes(self, layer: str) -> int:
         """Return the size of a layer's files, compressed."""
         with self._mutex:
-            return sum(stored.files[layer][1] for stored in self._tiles.values() if layer in stored.files)
+            return self._index.stored_bytes(layer)
 
     def counts(self) -> dict[int, int]:
         """Return the pixels by class code, nodata left out, of all tiles stored."""
-        total: dict[int, int] = {}
         with self._mutex:
-            for stored in self._tiles.values():
-                for code, pixels in stored.counts.items():
-                    total[code] = total.get(code, 0) + pixels
-        return dict(sorted(total.items()))
+            return {code: pixels for code, pixels in sorted(self._counts.items()) if pixels}
 
     def mosaic(self, layer: str) -> Path:
         """Write a VRT over a layer's tiles and return its path; nodata where there is no tile.
@@ -249,20 +252,36 @@ class TileStore:
         _clear(self.folder)
         remove_empty(self.folder, self._lock)
 
-    def _sound_tiles(self) -> dict[PixelWindow, _StoredTile]:
-        """Return the tiles of the journal whose files are all there, unchanged."""
+    def _take_over(self) -> None:
+        """Count the tiles of the journal whose files are all there, unchanged."""
         for name in self.layers:
             (self.folder / "tiles" / name).mkdir(parents=True, exist_ok=True)
-        tiles: dict[PixelWindow, _StoredTile] = {}
-        for entry in self._journal.entries:
-            tile, stored = _of_entry(entry)
-            tiles[tile] = stored
+        entries = map(_of_entry, self._journal.read())
         with ThreadPoolExecutor(4) as pool:
-            sound = pool.map(self._is_sound, tiles.keys(), tiles.values())
-            return {tile: stored for (tile, stored), good in zip(tiles.items(), sound, strict=True) if good}
+            # By parts: a pool is given all at once, and a journal may hold ten million.
+            while part := list(islice(entries, _CHECKED_AT_ONCE)):
+                sound = pool.map(lambda item: self._is_sound(item[0], item[1]), part)
+                for (tile, files, counts), good in zip(part, sound, strict=True):
+                    known = self._index.files(tile)
+                    if good and known != files:
+                        self._put(tile, files, counts, {} if known is None else self._counts_of(tile, known))
 
-    def _is_sound(self, tile: PixelWindow, stored: _StoredTile) -> bool:
-        for name, (crc, size) in stored.files.items():
+    def _put(self, tile: PixelWindow, files: Files, counts: Mapping[int, int], earlier: Mapping[int, int]) -> None:
+        self._index.put(tile, files)
+        self._counts.update(counts)
+        self._counts.subtract(earlier)
+
+    def _counts_of(self, tile: PixelWindow, files: Files | None = None) -> Mapping[int, int]:
+        """Return the counts of a stored tile from the journal, which is only read for tiles that change."""
+        wanted = self._index.files(tile) if files is None else files
+        found: Mapping[int, int] = {}
+        for window, known, counts in map(_of_entry, self._journal.read()):
+            if window == tile and known == wanted:
+                found = counts
+        return found
+
+    def _is_sound(self, tile: PixelWindow, files: Files) -> bool:
+        for name, (crc, size) in files.items():
             try:
                 content = tile_path(self.folder, name, tile).read_bytes()
             except OSError:
@@ -272,10 +291,11 @@ class TileStore:
         return True
 
 
-def _of_entry(entry: Mapping[str, Any]) -> tuple[PixelWindow, _StoredTile]:
+def _of_entry(entry: Mapping[str, Any]) -> tuple[PixelWindow, Files, Mapping[int, int]]:
+    """Return a line's tile, its files, and its pixels by class code."""
     files = {str(name): (int(crc), int(size)) for name, (crc, size) in entry.get("files", {}).items()}
     counts = {int(code): int(pixels) for code, pixels in entry.get("counts", {}).items()}
-    return PixelWindow(*entry["window"]), _StoredTile(files, counts)
+    return PixelWindow(*entry["window"]), files, counts
 
 
 def _clear(folder: Path) -> None:

@@ -377,3 +377,20 @@ def test_the_manifest_is_plain_json(output):
     reports = Reports()
     open_store(output, grid_of(10, 20), fingerprint={"files": ("a", "b")}, reports=reports).close()
     assert reports.lines == []
+
+
+def test_a_tile_that_comes_twice_counts_once_also_with_other_pixels(output):
+    store = open_store(output, grid_of(100, 100))
+    tile = PixelWindow(0, 0, 100, 100)
+    store.write(tile, {"classes": np.full((100, 100), 3, dtype=np.uint8)})
+    store.write(tile, {"classes": np.full((100, 100), 3, dtype=np.uint8)})
+    assert store.counts() == {3: 10_000}
+    journal = work_folder(output) / "journal.jsonl"
+    assert journal.read_text().count("\n") == 1
+    store.write(tile, {"classes": np.full((100, 100), 5, dtype=np.uint8)})
+    assert store.counts() == {5: 10_000}
+    assert (store.tile_count, journal.read_text().count("\n")) == (1, 2)
+    store.close()
+    again = open_store(output, grid_of(100, 100))
+    assert again.counts() == {5: 10_000}
+    again.close()
