@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from engine.commands.classification_output import begin_sheets, write_outputs
 from engine.commands.remote_output import uploads
 from engine.delivery.sheet_index import check_index
-from engine.errors import Cancelled, InputError, ModelError
+from engine.errors import Cancelled
 from engine.events import Reporter, format_duration
 from engine.inference.classification_job import Job, nothing_to_classify, prepare
 from engine.inference.computing import Computing
@@ -92,10 +92,11 @@ def run(request: ClassifyRequest, reporter: Reporter, cancelled: threading.Event
 
 
 def _worth_keeping(store: TileStore, error: BaseException, seconds: float) -> bool:
-    """Return whether going on with the finished tiles makes sense; otherwise nothing is left behind."""
-    hopeless = isinstance(error, InputError | ModelError)
-    stopped = isinstance(error, Cancelled)
-    return bool(store.counts()) and not hopeless and (stopped or seconds > WORTH_KEEPING_SECONDS)
+    """Return whether the finished tiles are kept for another try; otherwise nothing is left behind.
+
+    After a long run they are, whatever happened: a disk of a network may be back an hour later.
+    """
+    return bool(store.counts()) and (isinstance(error, Cancelled) or seconds > WORTH_KEEPING_SECONDS)
 
 
 def _computing(job: Job, reporter: Reporter, cancelled: threading.Event) -> Computing | ClusterComputing:
