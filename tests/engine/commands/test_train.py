@@ -22,6 +22,7 @@ from engine.errors import Cancelled, EngineError
 from engine.models.model_file import read_manifest
 from engine.requests import parse_request
 from tests.engine import tiny
+from tests.engine.conftest import Recorder
 
 SIZE = 64
 # A small network, no choice of which depends on the machine.
@@ -107,9 +108,15 @@ def wait_for(text, process, output, seconds=90):
         time.sleep(0.05)
 
 
-def test_model_and_report_say_what_was_learnt(data, tmp_path, recorder):
-    output = tmp_path / "model.safetensors"
-    result = run(data, output, recorder, epochs=6, repeats=12, name="Stripes", licence="CC0")
+@pytest.fixture(scope="module")
+def stripes(data, tmp_path_factory):
+    """A training that learns something: the model file, the result, and what the reporter heard."""
+    output, recorder = tmp_path_factory.mktemp("stripes") / "model.safetensors", Recorder()
+    return output, run(data, output, recorder, epochs=6, repeats=12, name="Stripes", licence="CC0"), recorder
+
+
+def test_model_and_report_say_what_was_learnt(data, stripes):
+    output, result, recorder = stripes
     manifest = read_manifest(output)
     assert (manifest.name, manifest.licence, manifest.architecture) == ("Stripes", "CC0", "unet")
     assert manifest.band_names == ("red", "green", "blue")
@@ -127,20 +134,19 @@ def test_model_and_report_say_what_was_learnt(data, tmp_path, recorder):
     assert result["miou"] > 0.6
     assert result["test_miou"] > 0.6
     assert result["epochs"] == 6
-    page = (tmp_path / "model.html").read_text(encoding="utf-8")
+    page = output.with_suffix(".html").read_text(encoding="utf-8")
     assert "Stripes" in page
     assert f"{100 * result['miou']:.1f}" in page
     assert page.count("data:image/png") >= 6
     assert [row["epoch"] for row in history(output)] == ["1", "2", "3", "4", "5", "6"]
-    assert list((tmp_path / "model_training" / "logs" / "tensorboard").glob("events.*"))
+    assert list((output.parent / "model_training" / "logs" / "tensorboard").glob("events.*"))
     assert recorder.fractions == sorted(recorder.fractions)
     assert recorder.fractions[-1] == 1.0
     assert any("Epoch 6 of 6" in text for text in recorder.logs)
 
 
-def test_trained_model_classifies(data, tmp_path, recorder):
-    output = tmp_path / "model.safetensors"
-    run(data, output, recorder, epochs=6, repeats=12)
+def test_trained_model_classifies(data, stripes, tmp_path):
+    output = stripes[0]
     image = data / "img" / "IMG_000009.tif"
     done = tiny.engine("classify", "--model", output, "--input", image, "--output", tmp_path / "map.tif")
     assert done.returncode == 0, done.stderr
