@@ -6,7 +6,6 @@ import asyncio
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from importlib.util import find_spec
 from typing import Any
 
 import dask
@@ -39,11 +38,11 @@ def local_workers(count: int, device: str) -> Iterator[SpecCluster]:
         DeviceError: There are fewer GPUs than processes.
     """
     visible = _gpus(count, device)
-    security = Security.temporary() if find_spec("cryptography") else Security()
-    protocol = "tls://" if security.require_encryption else "tcp://"
+    # Made for this run and kept in memory: other people on the computer cannot join.
+    security = Security.temporary()
     common: dict[str, Any] = {
         "host": HERE,
-        "protocol": protocol,
+        "protocol": "tls://",
         "security": security,
         "dashboard": False,
         "dashboard_address": f"{HERE}:0",

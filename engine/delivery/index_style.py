@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
+from engine.rasters.fill_style import FillCategory, categorised_fill_qml
+
 State = Literal["waiting", "running", "done", "empty", "failed"]
 STATES: tuple[State, ...] = get_args(State)
 
@@ -19,42 +21,5 @@ _COLOURS: dict[State, tuple[str, str]] = {
 
 def index_qml() -> str:
     """Return a QGIS style: sheets filled in the colour of their state, by the field `state`."""
-    categories = "".join(
-        f'      <category symbol="{number}" value="{state}" label="{state}" render="true"/>\n'
-        for number, state in enumerate(STATES)
-    )
-    symbols = "".join(_symbol(number, *_COLOURS[state]) for number, state in enumerate(STATES))
-    return (
-        "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n"
-        '<qgis version="3.22.0" styleCategories="Symbology">\n'
-        '  <renderer-v2 type="categorizedSymbol" attr="state" symbollevels="0" enableorderby="0" forceraster="0">\n'
-        f"    <categories>\n{categories}    </categories>\n"
-        f"    <symbols>\n{symbols}    </symbols>\n"
-        "  </renderer-v2>\n"
-        "  <blendMode>0</blendMode>\n"
-        "  <featureBlendMode>0</featureBlendMode>\n"
-        "  <layerGeometryType>2</layerGeometryType>\n"
-        "</qgis>\n"
-    )
-
-
-def _symbol(number: int, fill: str, outline: str) -> str:
-    options = {
-        "color": fill,
-        "joinstyle": "miter",
-        "outline_color": outline,
-        "outline_style": "solid",
-        "outline_width": "0.2",
-        "outline_width_unit": "MM",
-        "style": "solid",
-    }
-    lines = "".join(
-        f'            <Option type="QString" name="{name}" value="{value}"/>\n' for name, value in options.items()
-    )
-    return (
-        f'      <symbol type="fill" name="{number}" alpha="1" clip_to_extent="1" force_rhr="0">\n'
-        '        <layer class="SimpleFill" enabled="1" locked="0" pass="0">\n'
-        f'          <Option type="Map">\n{lines}          </Option>\n'
-        "        </layer>\n"
-        "      </symbol>\n"
-    )
+    categories = [FillCategory(state, state, *_COLOURS[state]) for state in STATES]
+    return categorised_fill_qml("state", categories, 0.2, "miter")

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import torch
 
 from engine.errors import ModelError
+from engine.inference.device_memory import told_when_full
 from engine.inference.predictor import Precision
 from engine.models.checkpoint import load_network
 from engine.models.resolve import ResolvedModel
@@ -66,16 +67,8 @@ class SeasonPatches:
             MemoryError: They do not fit into the device's memory; fewer may.
             ModelError: Patches and season do not fit the network.
         """
-        try:
+        with told_when_full(self._device):
             values = (batch["image"].to(self._device).float() - self._mean) / self._std
             values = values.contiguous(memory_format=torch.channels_last)
             logits = self._answer(self._network, values, dict(batch)).logits.float()[:, self._channels]
             return np.asarray(self._codes[logits.argmax(1)].cpu().numpy(), dtype=np.uint8)
-        except torch.OutOfMemoryError as error:
-            if self._device.type == "cuda":
-                torch.cuda.empty_cache()
-            raise MemoryError(str(error)) from error
-        except RuntimeError as error:
-            if "out of memory" in str(error).lower() or "can't allocate memory" in str(error).lower():
-                raise MemoryError(str(error)) from error
-            raise

@@ -12,6 +12,7 @@ from torch import nn
 from engine.errors import DeviceError
 from engine.events import Reporter
 from engine.inference.deployed_network import DeployedNetwork
+from engine.inference.device_memory import told_when_full
 from engine.inference.predictor import Head, Precision, Prediction
 from engine.inference.views import View
 from engine.models.checkpoint import load_network
@@ -77,16 +78,8 @@ class TorchPredictor:
 
     def predict(self, images: npt.NDArray[np.generic], views: Sequence[View] = ()) -> Prediction:
         """See `Predictor`."""
-        try:
+        with told_when_full(self._device):
             return self._predict(images, views)
-        except torch.OutOfMemoryError as error:
-            if self._device.type == "cuda":
-                torch.cuda.empty_cache()
-            raise MemoryError(str(error)) from error
-        except RuntimeError as error:
-            if "out of memory" in str(error).lower() or "can't allocate memory" in str(error).lower():
-                raise MemoryError(str(error)) from error
-            raise
 
     @torch.inference_mode()
     def _predict(self, images: npt.NDArray[np.generic], views: Sequence[View]) -> Prediction:

@@ -48,6 +48,7 @@ from .evaluate_checks import (
 from .extract_checks import check_classes, check_yaml
 from .image_checks import check_layers, parse_bands
 from .season_checks import check_season_folder
+from .season_parameters import add_season
 from .train_checks import parse_codes
 
 PREDICTION = "PREDICTION"
@@ -223,26 +224,13 @@ class EvaluateAlgorithm(FlairAlgorithm):
             tr("Folder that the paths in the CSV files start from; empty: theirs."),
             advanced=True,
         )
-
-        self.add(
-            QgsProcessingParameterFile(SEASON, tr("Season"), folder, optional=True),
+        add_season(
+            self,
+            SEASON,
+            CENTROIDS,
+            METADATA,
             tr("Folder of the patches' satellite images, for a model that also looks at the season."),
-            advanced=True,
         )
-        json_files = tr("JSON files") + " (*.json)"
-        for name, title, text in (
-            (
-                CENTROIDS,
-                tr("Centres of the patches"),
-                tr("FLAIR #2's list of where patches lie in its satellite files."),
-            ),
-            (
-                METADATA,
-                tr("Metadata of the patches"),
-                tr("FLAIR's list of camera, date and place; for models with it."),
-            ),
-        ):
-            self.add(QgsProcessingParameterFile(name, title, optional=True, fileFilter=json_files), text, advanced=True)
 
     def _add_choices(self) -> None:
         rasters, polygons = QgsProcessing.SourceType.TypeRaster, QgsProcessing.SourceType.TypeVectorPolygon

@@ -21,14 +21,15 @@ from ..i18n import tr
 from ..paths import absolute, is_temporary
 from .base import DEVICES, FlairAlgorithm
 from .season_checks import check_season_folder
+from .season_parameters import add_season
 from .train_checks import check_data, check_output, check_start, parse_choices, parse_codes, parse_names
 
 DATA = "DATA"
 ROOT = "ROOT"
 SEASON = "SEASON"
-SEASON_BANDS = "SEASON_BANDS"
 CENTROIDS = "CENTROIDS"
 METADATA = "METADATA"
+SEASON_BANDS = "SEASON_BANDS"
 PRESET = "PRESET"
 PRESET_FILE = "PRESET_FILE"
 ARCHITECTURE = "ARCHITECTURE"
@@ -165,26 +166,10 @@ class TrainAlgorithm(FlairAlgorithm):
             tr("Folder that the paths in the CSV files start from; empty: theirs."),
             advanced=True,
         )
-
-        self.add(
-            QgsProcessingParameterFile(SEASON, tr("Season"), folder, optional=True),
+        add_season(
+            self,
             tr("Folder of the patches' satellite images, to learn from the season too; Prepare a season makes it."),
-            advanced=True,
         )
-        json_files = tr("JSON files") + " (*.json)"
-        for name, title, text in (
-            (
-                CENTROIDS,
-                tr("Centres of the patches"),
-                tr("FLAIR #2's list of where patches lie in its satellite files."),
-            ),
-            (
-                METADATA,
-                tr("Metadata of the patches"),
-                tr("FLAIR's list of camera, date and place; for models with it."),
-            ),
-        ):
-            self.add(QgsProcessingParameterFile(name, title, optional=True, fileFilter=json_files), text, advanced=True)
         self.add(
             QgsProcessingParameterString(SEASON_BANDS, tr("Satellite bands"), optional=True),
             tr("Bands of the season to learn from, such as B02,B03,B04,B08; empty: all."),
