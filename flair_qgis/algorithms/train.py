@@ -168,6 +168,9 @@ class TrainAlgorithm(FlairAlgorithm):
         )
         add_season(
             self,
+            SEASON,
+            CENTROIDS,
+            METADATA,
             tr("Folder of the patches' satellite images, to learn from the season too; Prepare a season makes it."),
         )
         self.add(
