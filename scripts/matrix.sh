@@ -93,7 +93,7 @@ run_tests() { # release, folder, tier, QGIS, Qt, Python
     local python=.venv/bin/python code results=$2/flair/build/$3.xml
     [ "$3" = plugin ] && python=.venv-qgis/bin/python
     rm -f "$results"
-    inside "$2" "$python -m pytest -n $workers --junitxml=build/$3.xml tests/$3" 2>&1 | tee "$matrix/$1-$3.log"
+    inside "$2" "$python -m pytest -n $workers --dist worksteal --junitxml=build/$3.xml tests/$3" 2>&1 | tee "$matrix/$1-$3.log"
     code=${PIPESTATUS[0]}
     if [ ! -f "$results" ]; then
         row "$1" "$4" "$6" "$5" "$3" - "broken" - $SECONDS
