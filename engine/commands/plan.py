@@ -58,11 +58,11 @@ def run(request: PlanRequest, reporter: Reporter, cancelled: threading.Event) ->
             "A service cannot be planned: its image would have to be copied first.",
             "Give the size of the area instead (--square-kilometres).",
         )
-    began = time.monotonic()
     known = read_calibration(Path(request.calibration)) if request.calibration else None
     with tempfile.TemporaryDirectory(prefix="flair-plan-") as folder:
         images = request.input or [_scene(Path(folder), known, reporter)]
         classification = request.classification(images, folder)
+        began = time.monotonic()
         job = prepare(classification, reporter, cancelled)
         if known is None:
             speed = _measured(job, request, began, reporter, cancelled)

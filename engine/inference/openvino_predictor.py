@@ -61,6 +61,8 @@ class OpenVinoPredictor:
         self._options: dict[str, str | int] = {
             "INFERENCE_PRECISION_HINT": PRECISION_HINT[precision],
             "NUM_STREAMS": 1,
+            # Each process would pin its threads to the first cores, and several would share those.
+            "ENABLE_CPU_PINNING": False,
             **({"INFERENCE_NUM_THREADS": threads} if threads else {}),
         }
         try:
