@@ -26,8 +26,9 @@ from engine.errors import DeviceError, EngineError
 from engine.events import Reporter
 from engine.inference.classification_job import Job, job_device, sample_values
 from engine.inference.computing import Work
+from engine.inference.job_predictor import load_job_predictor
 from engine.inference.job_tiles import JobTiles, cut
-from engine.inference.load import LoadedPredictor, load_predictor
+from engine.inference.load import LoadedPredictor
 from engine.inference.run_progress import RunProgress
 from engine.inference.tile_keeper import Observer, TileKeeper
 from engine.rasters.disk import output_error
@@ -74,18 +75,7 @@ class ClusterComputing:
             self._hosts = self._look_around()
             samples = sample_values(self.job, self._reporter)
             if self.job.device == "cpu":
-                self._reporter.progress(0.0, "Loading the model")
-                self._loaded = load_predictor(
-                    self.job.model,
-                    "cpu",
-                    request.precision,
-                    self.job.head,
-                    samples,
-                    pixels=self.job.area.window.pixels,
-                    threads=request.threads,
-                    reporter=self._reporter,
-                    season=self.job.season,
-                )
+                self._loaded = load_job_predictor(self.job, samples, self._reporter)
         except BaseException:
             self._stack.close()
             raise

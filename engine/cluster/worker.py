@@ -21,7 +21,7 @@ from engine.inference.device import choose_device
 from engine.inference.job_pipeline import job_pipeline
 from engine.inference.job_tiles import job_layers, placed
 from engine.inference.load import load_graph, load_in_torch
-from engine.inference.memory import cpu_budget, cuda_budget
+from engine.inference.memory import prediction_budget
 from engine.inference.pipeline import Arrays
 from engine.inference.predictor import Prediction, Predictor
 from engine.inference.views import View
@@ -101,11 +101,10 @@ class _Session:
 
     def facts(self) -> Values:
         """Return what the plan depends on."""
-        device, memory = self._job.device, self._job.request.memory
         return {
             "bytes_per_pixel": self._predictor.bytes_per_pixel,
             "precision": self._predictor.precision,
-            "budget": cuda_budget(device, memory) if device.startswith("cuda") else cpu_budget(memory, self._sharing),
+            "budget": prediction_budget(self._job.device, self._job.request.memory, self._sharing),
         }
 
     def classify(self, tiles: Sequence[Tile], batch_size: int) -> Values:

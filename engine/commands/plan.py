@@ -16,9 +16,9 @@ from engine.data.sample_scene import write_sample_scene
 from engine.errors import InputError
 from engine.events import Reporter, format_duration
 from engine.inference.classification_job import Job, prepare, sample_values
+from engine.inference.job_predictor import load_job_predictor
 from engine.inference.job_tiles import JobTiles, window_limits
-from engine.inference.load import load_predictor
-from engine.inference.memory import cpu_budget, cuda_budget
+from engine.inference.memory import prediction_budget
 from engine.planning.calibration import Calibration, read_calibration
 from engine.planning.estimate import Estimate, Workload, estimate
 from engine.planning.measure import measure, options_of
@@ -97,20 +97,8 @@ def _scene(folder: Path, known: Calibration | None, reporter: Reporter) -> str:
 def _measured(
     job: Job, request: PlanRequest, began: float, reporter: Reporter, cancelled: threading.Event
 ) -> Calibration:
-    reporter.progress(0.0, "Loading the model")
-    loaded = load_predictor(
-        job.model,
-        job.device,
-        job.request.precision,
-        job.head,
-        sample_values(job, reporter),
-        pixels=job.area.window.pixels,
-        threads=request.threads,
-        reporter=reporter,
-        season=job.season,
-    )
-    on_cuda = job.device.startswith("cuda")
-    budget = cuda_budget(job.device, request.memory) if on_cuda else cpu_budget(request.memory)
+    loaded = load_job_predictor(job, sample_values(job, reporter), reporter)
+    budget = prediction_budget(job.device, request.memory)
     extra = {"device": loaded.predictor.device, "precision": loaded.predictor.precision, "agreement": loaded.agreement}
 
     def finish(part: Job, store: TileStore) -> None:

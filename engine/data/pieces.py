@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +14,7 @@ from torch.utils.data import Dataset as TorchDataset
 from engine.data.jitter import Jitter
 from engine.data.pairs import Pair
 from engine.data.patch_file import missing_pixels, read_image, read_mask
+from engine.data.read_cache import ReadCache
 from engine.data.sampling import class_rarity
 from engine.data.turning import Turn
 from engine.nomenclature import IGNORE_INDEX
@@ -61,31 +61,11 @@ class PatchReader:
         return image, target
 
 
-class PatchCache:
-    """Keeps patches that were read, as far as the memory allowed goes.
+class PatchCache(ReadCache[tuple[Pixels, Pixels]]):
+    """Keeps patches; see `ReadCache`."""
 
-    Args:
-        reader: Reads them.
-        limit: Bytes to keep at the most.
-    """
-
-    def __init__(self, reader: PatchReader, limit: float) -> None:
-        self._reader = reader
-        self._limit = limit
-        self._kept: OrderedDict[int, tuple[Pixels, Pixels]] = OrderedDict()
-        self._bytes = 0
-
-    def read(self, index: int) -> tuple[Pixels, Pixels]:
-        """See `PatchReader.read`."""
-        if index in self._kept:
-            return self._kept[index]
-        image, target = self._reader.read(index)
-        size = image.nbytes + target.nbytes
-        # What is in stays in: in a set larger than the memory, throwing out would leave nothing for the next epoch.
-        if self._bytes + size <= self._limit:
-            self._kept[index] = image, target
-            self._bytes += size
-        return image, target
+    def _size(self, item: tuple[Pixels, Pixels]) -> int:
+        return sum(int(array.nbytes) for array in item)
 
 
 class TrainingPieces(TorchDataset[dict[str, torch.Tensor]]):

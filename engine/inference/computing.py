@@ -11,9 +11,10 @@ from typing import Any
 from engine.events import Reporter
 from engine.inference.classification_job import Job, sample_values
 from engine.inference.job_pipeline import job_pipeline
+from engine.inference.job_predictor import load_job_predictor
 from engine.inference.job_tiles import JobTiles, cut, placed
-from engine.inference.load import LoadedPredictor, load_predictor
-from engine.inference.memory import cpu_budget, cuda_budget
+from engine.inference.load import LoadedPredictor
+from engine.inference.memory import prediction_budget
 from engine.inference.run_progress import RunProgress
 from engine.inference.tile_keeper import Observer, TileKeeper
 from engine.rasters.tile_store import TileStore
@@ -69,20 +70,8 @@ class Computing:
         self._loaded: LoadedPredictor | None = None
 
     def __enter__(self) -> Computing:
-        request = self.job.request
         samples = sample_values(self.job, self._reporter)
-        self._reporter.progress(0.0, "Loading the model")
-        self._loaded = load_predictor(
-            self.job.model,
-            self.job.device,
-            request.precision,
-            self.job.head,
-            samples,
-            pixels=self.job.area.window.pixels,
-            threads=request.threads,
-            reporter=self._reporter,
-            season=self.job.season,
-        )
+        self._loaded = load_job_predictor(self.job, samples, self._reporter)
         return self
 
     def __exit__(
@@ -100,8 +89,7 @@ class Computing:
             OutputError: The store's folder cannot be written.
         """
         job, loaded = self.job, self._needed()
-        on_cuda = job.device.startswith("cuda")
-        budget = cuda_budget(job.device, job.request.memory) if on_cuda else cpu_budget(job.request.memory)
+        budget = prediction_budget(job.device, job.request.memory)
         tiles = cut(job, store, loaded.predictor.bytes_per_pixel, budget)
         return Work.of(store, tiles, loaded.predictor.device, loaded.predictor.precision, loaded.agreement)
 

@@ -50,6 +50,17 @@ def cuda_budget(device: str, limit_gb: float | None) -> float:
     return free if limit_gb is None else min(free, limit_gb * GIGABYTE)
 
 
+def prediction_budget(device: str, limit_gb: float | None, processes: int = 1) -> float:
+    """Return the bytes that predictions may take on a device.
+
+    Args:
+        device: `cpu`, `cuda`, `cuda:N` or `mps`.
+        limit_gb: What the person allows each process, in GB; None for the default.
+        processes: How many share this computer.
+    """
+    return cuda_budget(device, limit_gb) if device.startswith("cuda") else cpu_budget(limit_gb, processes)
+
+
 def largest_window(budget: float, bytes_per_pixel: float, upper: int) -> int:
     """Return the greatest side of a window whose prediction fits into a budget.
 

@@ -19,7 +19,7 @@ from engine.data.pairs import Pair
 from engine.errors import Cancelled, InputError, OutOfMemoryError
 from engine.events import Reporter
 from engine.inference.load import load_predictor
-from engine.inference.memory import cpu_budget, cuda_budget
+from engine.inference.memory import prediction_budget
 from engine.inference.predictor import Predictor
 from engine.inference.window_classifier import WindowClassifier
 from engine.models.manifest import Manifest
@@ -177,7 +177,7 @@ def patches_at_once(predictor: JudgedNetwork, shape: tuple[int, int]) -> int:
     """
     if predictor.device == "cpu":
         return 1
-    budget = cuda_budget(predictor.device, None) if predictor.device.startswith("cuda") else cpu_budget(None)
+    budget = prediction_budget(predictor.device, None)
     return int(np.clip(budget // max(1.0, predictor.bytes_per_pixel * shape[0] * shape[1]), 1, MOST_AT_ONCE))
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +11,7 @@ import torch
 from torch.utils.data import Dataset as TorchDataset
 
 from engine.data.jitter import Jitter
+from engine.data.read_cache import ReadCache, Source
 from engine.data.time_series.series import TimeSeries, batch_series
 from engine.data.turning import Turn
 from engine.nomenclature import IGNORE_INDEX
@@ -19,43 +19,17 @@ from engine.nomenclature import IGNORE_INDEX
 Pixels = npt.NDArray[Any]
 
 
-class PatchSource(Protocol):
-    """Aerial patches by number."""
-
-    def read(self, index: int) -> tuple[Pixels, Pixels]:
-        """Return pixels (bands, height, width) and training indices (height, width)."""
-
-
-class SeasonSource(Protocol):
-    """Seasons by number of the patch."""
-
-    def read(self, index: int) -> TimeSeries:
-        """Return the series centred on a patch."""
+PatchSource = Source[tuple[Pixels, Pixels]]
+"""Aerial patches by number: pixels (bands, height, width) and training indices (height, width)."""
+SeasonSource = Source[TimeSeries]
+"""Seasons by number of the patch, each centred on it."""
 
 
-class SeasonCache:
-    """Keeps seasons that were read, as far as the memory allowed goes.
+class SeasonCache(ReadCache[TimeSeries]):
+    """Keeps seasons; see `ReadCache`."""
 
-    Args:
-        source: Reads them.
-        limit: Bytes to keep at the most.
-    """
-
-    def __init__(self, source: SeasonSource, limit: float) -> None:
-        self._source = source
-        self._limit = limit
-        self._kept: OrderedDict[int, TimeSeries] = OrderedDict()
-        self._bytes = 0
-
-    def read(self, index: int) -> TimeSeries:
-        """Return the series centred on a patch."""
-        if index in self._kept:
-            return self._kept[index]
-        series = self._source.read(index)
-        if self._bytes + series.pixels.nbytes <= self._limit:
-            self._kept[index] = series
-            self._bytes += series.pixels.nbytes
-        return series
+    def _size(self, item: TimeSeries) -> int:
+        return int(item.pixels.nbytes)
 
 
 class Piece(NamedTuple):

@@ -19,6 +19,7 @@ from engine.rasters.plan import plan_tiles
 from engine.rasters.windows import PixelWindow
 from engine.requests import ClassifyRequest
 from tests.engine import tiny
+from tests.engine.interruptions import StopAfter, damage, left_behind
 
 
 @pytest.fixture
@@ -38,10 +39,6 @@ def expected(tiny_model):
     """Codes of the plain network for a whole image."""
     _, described, made = tiny_model
     return lambda image: tiny.codes_of(tiny.truth(made, described, image))
-
-
-def left_behind(folder):
-    return sorted(item.name for item in folder.iterdir() if item.name.startswith("."))
 
 
 def same(first, second, share=0.9999):
@@ -280,20 +277,6 @@ def test_blending_has_no_seams_whatever_part_is_asked_for(run, tmp_path, monkeyp
     assert same(whole[205:260, 187:256], tiny.read(tmp_path / "part.tif"))
 
 
-class StopAfter:
-    """A reporter that cancels when a share is done."""
-
-    def __init__(self, recorder, cancelled, fraction):
-        self._recorder, self._cancelled, self._fraction = recorder, cancelled, fraction
-
-    def progress(self, fraction, text="", eta=None):
-        if fraction >= self._fraction:
-            self._cancelled.set()
-
-    def __getattr__(self, name):
-        return getattr(self._recorder, name)
-
-
 def test_a_cancelled_run_goes_on_and_another_request_starts_anew(run, tmp_path, recorder):
     path = tiny.write(tmp_path / "i.tif", tiny.smooth(3, 320, 320))
     cancelled = threading.Event()
@@ -337,16 +320,14 @@ def test_a_damaged_block_is_named_and_nothing_is_left(run, tmp_path):
     # The samples looked at first lie beside it, as the middle of a large image would.
     image = np.random.default_rng(0).integers(1, 255, (3, 640, 640)).astype(np.uint8)
     path = tiny.write(tmp_path / "i.tif", image, tiled=True, blockxsize=64, blockysize=64, compress="deflate")
-    content = bytearray((tmp_path / "i.tif").read_bytes())
-    content[-4000:-3000] = bytes(1000)
-    (tmp_path / "i.tif").write_bytes(content)
+    damage(tmp_path / "i.tif")
     with pytest.raises(InputError, match=r"cannot be read in rows"):
         run(path, window=64, output=str(tmp_path / "x.tif"))
     assert sorted(item.name for item in tmp_path.iterdir()) == ["i.tif"]
 
 
 def test_a_large_file_of_nothing_is_told_without_a_network(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(computing, "load_predictor", None)
+    monkeypatch.setattr(computing, "load_job_predictor", None)
     path = tmp_path / "empty.tif"
     profile = {"driver": "GTiff", "count": 3, "width": 20000, "height": 20000, "dtype": "uint8", "nodata": 0}
     options = {"tiled": True, "sparse_ok": True, "crs": "EPSG:2154", "transform": Affine(0.2, 0, 0, 0, -0.2, 0)}
@@ -358,7 +339,7 @@ def test_a_large_file_of_nothing_is_told_without_a_network(run, tmp_path, monkey
 
 
 def test_an_area_of_nothing_is_told_without_a_network(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(computing, "load_predictor", None)
+    monkeypatch.setattr(computing, "load_job_predictor", None)
     image = tiny.smooth(3, 128, 128)
     image[:, :64] = 0
     path = tiny.write(tmp_path / "i.tif", image, nodata=0)

@@ -80,7 +80,7 @@ def test_memory_that_runs_out_is_told_once(judge):
 
 
 def test_a_gpu_gets_as_many_as_fit(monkeypatch):
-    monkeypatch.setattr("engine.study.judge.cuda_budget", lambda device, limit: 100.0 * 64 * 64 * 7.5)
+    monkeypatch.setattr("engine.inference.memory.cuda_budget", lambda device, limit: 100.0 * 64 * 64 * 7.5)
     assert patches_at_once(Narrow(), (64, 64)) == 7
     assert patches_at_once(Narrow(), (4096, 4096)) == 1
     assert patches_at_once(Narrow(), (32, 32)) == min(30, MOST_AT_ONCE)
