@@ -33,10 +33,6 @@ def patches(folder):
     return found
 
 
-def left_behind(folder):
-    return sorted(item.name for item in folder.iterdir() if item.name.startswith("."))
-
-
 def check(folder, pixels, codes, size=64):
     """Assert that every patch is the part of image and codes that its place says; returns the patches."""
     found = patches(folder)

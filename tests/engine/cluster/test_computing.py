@@ -18,6 +18,7 @@ from engine.errors import Cancelled, DeviceError, InputError, RequestError
 from engine.requests import parse_request
 from tests.engine import tiny
 from tests.engine.cluster.conftest import TILES, At, wait_for
+from tests.engine.interruptions import damage
 
 TILE_COUNT = 24
 
@@ -119,9 +120,7 @@ def test_a_killed_client_leaves_no_process(tiny_model, tiny_graph, image, tmp_pa
 def test_a_damaged_block_is_told_as_by_one_process(run, tmp_path):
     pixels = np.random.default_rng(0).integers(1, 255, (3, 640, 640)).astype(np.uint8)
     path = tiny.write(tmp_path / "i.tif", pixels, tiled=True, blockxsize=64, blockysize=64, compress="deflate")
-    content = bytearray((tmp_path / "i.tif").read_bytes())
-    content[-4000:-3000] = bytes(1000)
-    (tmp_path / "i.tif").write_bytes(content)
+    damage(tmp_path / "i.tif")
     with pytest.raises(InputError, match=r"cannot be read in rows .* \(said by the worker on '.+'\)\."):
         run(path, workers=2, window=256)
     assert sorted(item.name for item in tmp_path.iterdir()) == ["i.tif"]

@@ -17,7 +17,7 @@ from engine.errors import Cancelled, InputError, OutputError, RequestError
 from engine.maps import class_map
 from engine.requests import parse_request
 from tests.engine import tiny
-from tests.engine.patch_sets import left_behind
+from tests.engine.interruptions import left_behind
 from tests.engine.vectors import box, write_features
 
 METRES = Affine(1, 0, 650000, 0, -1, 6860000)

@@ -14,6 +14,7 @@ from engine.commands import classify
 from engine.errors import Cancelled, InputError
 from engine.requests import ClassifyRequest
 from tests.engine import tiny
+from tests.engine.interruptions import StopAfter, left_behind
 
 
 @pytest.fixture
@@ -26,24 +27,6 @@ def run(tiny_model, tiny_graph, tmp_path, recorder):
         return classify.run(request, reporter or recorder, cancelled or threading.Event())
 
     return start
-
-
-def left_behind(folder):
-    return sorted(item.name for item in folder.iterdir() if item.name.startswith("."))
-
-
-class StopAfter:
-    """A reporter that cancels when a share is done."""
-
-    def __init__(self, recorder, cancelled, fraction):
-        self._recorder, self._cancelled, self._fraction = recorder, cancelled, fraction
-
-    def progress(self, fraction, text="", eta=None):
-        if fraction >= self._fraction:
-            self._cancelled.set()
-
-    def __getattr__(self, name):
-        return getattr(self._recorder, name)
 
 
 def test_sheets_hold_what_the_single_file_holds(run, tmp_path):

@@ -17,7 +17,8 @@ from engine.evaluation.confusion import ConfusionMatrix
 from engine.nomenclature import load_nomenclature
 from engine.rasters.style import class_aux_xml
 from tests.engine import tiny
-from tests.engine.patch_sets import ORIGIN, left_behind, squares
+from tests.engine.interruptions import left_behind
+from tests.engine.patch_sets import ORIGIN, squares
 from tests.engine.vectors import box, write_features
 
 FLAIR = load_nomenclature("flair")

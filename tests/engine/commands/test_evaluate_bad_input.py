@@ -9,7 +9,8 @@ from affine import Affine
 from engine.errors import EngineError, InputError, OutputError, RequestError
 from engine.requests import parse_request
 from tests.engine import tiny
-from tests.engine.patch_sets import ORIGIN, left_behind, squares
+from tests.engine.interruptions import left_behind
+from tests.engine.patch_sets import ORIGIN, squares
 from tests.engine.vectors import box, write_features
 
 

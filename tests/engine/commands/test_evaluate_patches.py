@@ -14,8 +14,8 @@ from engine.errors import Cancelled, InputError, OutputError, RequestError
 from engine.models.model_file import save_model
 from engine.requests import parse_request
 from tests.engine import tiny
+from tests.engine.interruptions import left_behind
 from tests.engine.labelled_patches import painted, stripes, write_dataset, write_pair
-from tests.engine.patch_sets import left_behind
 
 TESTED = 5
 

@@ -16,7 +16,8 @@ from engine.data.dataset import open_dataset
 from engine.data.dataset_file import DatasetFile
 from engine.data.patch_index import index_patches
 from tests.engine import tiny
-from tests.engine.patch_sets import HEIGHT, ORIGIN, SPLITS, WIDTH, check, left_behind, patches, squares
+from tests.engine.interruptions import left_behind
+from tests.engine.patch_sets import HEIGHT, ORIGIN, SPLITS, WIDTH, check, patches, squares
 from tests.engine.vectors import box, write_features
 
 

@@ -13,7 +13,8 @@ import pytest
 
 from engine.errors import Cancelled, InputError, OutputError
 from tests.engine import tiny
-from tests.engine.patch_sets import HEIGHT, ORIGIN, WIDTH, check, left_behind, squares
+from tests.engine.interruptions import left_behind
+from tests.engine.patch_sets import HEIGHT, ORIGIN, WIDTH, check, squares
 
 
 def test_a_damaged_image_leaves_nothing(extract, labels, tmp_path):

@@ -22,7 +22,7 @@ from engine.rasters.pixel_area import PixelAreas
 from engine.rasters.windows import PixelWindow
 from engine.requests import parse_request
 from tests.engine import tiny
-from tests.engine.patch_sets import left_behind
+from tests.engine.interruptions import left_behind
 from tests.engine.vectors import box, write_features
 from tests.engine.vectors.drawn import noise, patches
 

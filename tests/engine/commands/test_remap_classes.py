@@ -16,7 +16,8 @@ from engine.rasters.named_classes import named_classes
 from engine.rasters.raster_file import describe
 from engine.requests import parse_request
 from tests.engine import tiny
-from tests.engine.patch_sets import ORIGIN, left_behind, squares
+from tests.engine.interruptions import left_behind
+from tests.engine.patch_sets import ORIGIN, squares
 
 
 @pytest.fixture
