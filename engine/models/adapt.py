@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from engine.band import Band
 from engine.errors import ModelError
 from engine.models.band_filters import described, filters_by_name, input_layers
 from engine.models.changes import TensorChange, summary
@@ -17,9 +19,18 @@ if TYPE_CHECKING:
     from engine.events import Reporter
     from engine.models.manifest import Manifest
     from engine.models.resolve import ResolvedModel
+    from engine.models.season_input import SeasonInput
     from engine.nomenclature import LandCoverClass, Nomenclature
 
-__all__ = ["TensorChange", "adapted", "check_encoders", "rows_by_class", "start_from", "starting_statistics"]
+__all__ = [
+    "TensorChange",
+    "adapted",
+    "check_encoders",
+    "rows_by_class",
+    "start_from",
+    "starting_bands",
+    "starting_statistics",
+]
 
 
 def start_from(network: nn.Module, manifest: Manifest, origin: ResolvedModel, reporter: Reporter) -> list[TensorChange]:
@@ -194,13 +205,27 @@ def _identity(item: LandCoverClass) -> tuple[int, str]:
     return item.code, item.name.strip().casefold()
 
 
-def starting_statistics(origin: Manifest, bands: Sequence[str]) -> dict[str, tuple[float, float]]:
+def starting_bands(measured: Sequence[Band], origin: Manifest | SeasonInput | None) -> tuple[Band, ...]:
+    """Return measured bands, with mean and deviation of the model to start from where it knows them.
+
+    Args:
+        measured: Bands of the new network, as the data has them.
+        origin: What the training starts from, None for nothing; see `starting_statistics`.
+    """
+    known = {} if origin is None else starting_statistics(origin, [band.name for band in measured])
+    return tuple(
+        replace(band, mean=known[band.name][0], std=known[band.name][1]) if band.name in known else band
+        for band in measured
+    )
+
+
+def starting_statistics(origin: Manifest | SeasonInput, bands: Sequence[str]) -> dict[str, tuple[float, float]]:
     """Return mean and deviation of the bands that a model already knows.
 
     A network goes on learning from the values that it was trained on, so these win over those of the new data.
 
     Args:
-        origin: Description of the model that the training starts from.
+        origin: Description of the model that the training starts from, or of its season.
         bands: Names of the bands of the new network.
 
     Returns:

@@ -19,7 +19,7 @@ from engine.data.patch_index import PatchIndex, index_patches
 from engine.data.time_series.season_folder import SeasonFolder
 from engine.errors import InputError, RequestError
 from engine.events import Reporter
-from engine.models.adapt import starting_statistics
+from engine.models.adapt import starting_bands
 from engine.models.manifest import ELEVATION_ENCODING, Manifest
 from engine.models.resolve import ResolvedModel, resolve_model
 from engine.nomenclature import IGNORE_INDEX, Nomenclature
@@ -113,7 +113,7 @@ def prepare(request: TrainRequest, reporter: Reporter, cancelled: threading.Even
     channels, names = _channels(request, index, origin)
     nomenclature = _classes(request, dataset, index, reporter)
     _check_weights(recipe, nomenclature)
-    bands = _statistics(dataset, index, names, channels, origin, reporter, cancelled)
+    bands = _statistics(dataset, index, channels, origin, reporter, cancelled)
     distance = _ground_sampling(dataset, index, origin, reporter)
     season = None
     if satellite is not None:
@@ -210,7 +210,6 @@ def _check_weights(recipe: Recipe, nomenclature: Nomenclature) -> None:
 def _statistics(
     dataset: Dataset,
     index: PatchIndex,
-    names: tuple[str, ...],
     channels: tuple[int, ...],
     origin: ResolvedModel | None,
     reporter: Reporter,
@@ -221,15 +220,7 @@ def _statistics(
     else:
         span = (INDEXED, BANDS)
         measured = measure_bands(index.pairs["train"], index.bands, index.header, reporter, cancelled, span)
-    bands = [measured[number - 1] for number in channels]
-    if origin is None:
-        return tuple(bands)
-    # The network was trained on these: other ones would shift what it sees before it learnt anything.
-    known = starting_statistics(origin.manifest, names)
-    return tuple(
-        replace(band, mean=known[band.name][0], std=known[band.name][1]) if band.name in known else band
-        for band in bands
-    )
+    return starting_bands([measured[number - 1] for number in channels], origin.manifest if origin else None)
 
 
 def _ground_sampling(dataset: Dataset, index: PatchIndex, origin: ResolvedModel | None, reporter: Reporter) -> float:

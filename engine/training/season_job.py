@@ -23,6 +23,7 @@ from engine.data.time_series.season_pieces import SeasonSource
 from engine.data.time_series.square import STRIDE, square_side
 from engine.errors import InputError, RequestError
 from engine.events import Reporter
+from engine.models.adapt import starting_bands
 from engine.models.manifest import UTT, Manifest
 from engine.models.season_input import SeasonInput
 from engine.models.utt.design import SatelliteDesign
@@ -192,7 +193,7 @@ def prepare_season(
     measured = index_seasons(
         {split: (sources[split], len(pairs[split])) for split in pairs}, names, reporter, cancelled, span
     )
-    season = replace(season, bands=_statistics(measured.bands, known))
+    season = replace(season, bands=starting_bands(measured.bands, known))
     job = SeasonJob(season, sources, measured.dates, metadata, folder.root.name, folder.fingerprint + digest)
     under = round(side / ratio)
     reporter.log(
@@ -230,15 +231,6 @@ def _bands(request: TrainRequest, folder: SeasonFolder, known: SeasonInput | Non
         names = tuple(band.name for band in known.bands)
         folder.channels(names)
     return names or folder.bands
-
-
-def _statistics(measured: tuple[Band, ...], known: SeasonInput | None) -> tuple[Band, ...]:
-    # As with the aerial bands: the network goes on from the values that it was trained on.
-    theirs = {band.name: band for band in known.bands} if known is not None else {}
-    return tuple(
-        replace(band, mean=theirs[band.name].mean, std=theirs[band.name].std) if band.name in theirs else band
-        for band in measured
-    )
 
 
 def _fitting_ratio(folder: SeasonFolder, side: int, distance: float, around: int, reporter: Reporter) -> float:
