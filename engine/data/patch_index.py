@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import threading
-import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,15 +13,15 @@ import numpy.typing as npt
 from rasterio.windows import Window
 
 from engine.data.dataset import Dataset
+from engine.data.folder_check import in_parallel
 from engine.data.pairs import Pair
 from engine.data.patch_file import PatchHeader, default_names, read_header, read_image, read_mask
-from engine.errors import Cancelled, InputError
+from engine.errors import InputError
 from engine.events import Reporter
 from engine.nomenclature import NODATA
 
 # As many problems as a person reads; the rest is counted.
 SHOWN = 20
-_BATCH = 64
 
 Counts = npt.NDArray[np.int64]
 
@@ -80,16 +77,11 @@ def index_patches(dataset: Dataset, reporter: Reporter, cancelled: threading.Eve
     every = [pair for pairs in dataset.splits.values() for pair in pairs]
     allowed = np.zeros(256, dtype=np.bool_)
     allowed[[NODATA, *dataset.ignored, *dataset.nomenclature.codes]] = True
-    found: list[_Found] = []
-    began = time.monotonic()
-    with ThreadPoolExecutor(min(8, (os.cpu_count() or 1) + 1)) as pool:
-        for start in range(0, len(every), _BATCH):
-            if cancelled.is_set():
-                raise Cancelled
-            found.extend(pool.map(lambda pair: _look(pair, allowed), every[start : start + _BATCH]))
-            done = len(found) / len(every)
-            left = (time.monotonic() - began) / done * (1 - done)
-            reporter.progress(share * done, f"Looking at the data, {len(found)} of {len(every)} patches", left)
+
+    def tell(done: int, left: float | None) -> None:
+        reporter.progress(share * done / len(every), f"Looking at the data, {done} of {len(every)} patches", left)
+
+    found = in_parallel(lambda pair: _look(pair, allowed), every, tell, cancelled)
     header = next((item.header for item in found if item.header is not None), None)
     problems = [item.problem for item in found if item.problem]
     if header is not None:

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import threading
-import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from engine.band import Band
+from engine.data.folder_check import in_parallel
 from engine.data.time_series.season_pieces import SeasonSource
-from engine.errors import Cancelled, InputError
+from engine.errors import InputError
 from engine.events import Reporter
 
 # As many problems as a person reads; the rest is counted.
 SHOWN = 20
-_BATCH = 64
 _LEAST_DEVIATION = 1e-3
 
 Sums = npt.NDArray[np.float64]
@@ -65,23 +62,17 @@ def index_seasons(
         InputError: Seasons are missing or cannot be read, all of which are listed, or no training patch has a date.
         Cancelled: `cancelled` was set.
     """
-    count = sum(number for _, number in sources.values())
-    done, began = 0, time.monotonic()
+    patches = [(split, index) for split, (_, number) in sources.items() for index in range(number)]
+
+    def tell(done: int, left: float | None) -> None:
+        share = span[0] + (span[1] - span[0]) * done / len(patches)
+        reporter.progress(share, f"Looking at the season, {done} of {len(patches)} patches", left)
+
+    looks = in_parallel(lambda patch: _look(sources[patch[0]][0], patch[1]), patches, tell, cancelled)
     found: dict[str, list[_Found]] = {split: [] for split in sources}
-    with ThreadPoolExecutor(min(8, (os.cpu_count() or 1) + 1)) as pool:
-        for split, (source, number) in sources.items():
-            for start in range(0, number, _BATCH):
-                if cancelled.is_set():
-                    raise Cancelled
-                part = range(start, min(number, start + _BATCH))
-                found[split].extend(pool.map(lambda index, source=source: _look(source, index), part))
-                done += len(part)
-                share = done / count
-                left = (time.monotonic() - began) / share * (1 - share)
-                reporter.progress(
-                    span[0] + (span[1] - span[0]) * share, f"Looking at the season, {done} of {count} patches", left
-                )
-    problems = [item.problem for items in found.values() for item in items if item.problem]
+    for (split, _), look in zip(patches, looks, strict=True):
+        found[split].append(look)
+    problems = [item.problem for item in looks if item.problem]
     if problems:
         raise _listed(problems)
     dates = {split: np.array([item.dates for item in items], dtype=np.int64) for split, items in found.items()}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import rasterio
 
-from engine.data import patch_index
+from engine.data import folder_check, patch_index
 from engine.data.dataset import Dataset, open_dataset
 from engine.data.pairs import Pair
 from engine.data.patch_index import index_patches
@@ -164,7 +164,7 @@ def test_a_fingerprint_follows_the_classes_and_not_the_place(tmp_path, recorder)
 
 
 def test_cancelling_stops_before_the_next_files(tmp_path, recorder, monkeypatch):
-    monkeypatch.setattr(patch_index, "_BATCH", 2)
+    monkeypatch.setattr(folder_check, "_BATCH", 2)
     looked = []
     look = patch_index._look
     monkeypatch.setattr(patch_index, "_look", lambda pair, allowed: looked.append(pair) or look(pair, allowed))
