@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +12,11 @@ import numpy.typing as npt
 
 from engine.data.time_series.aerial_metadata import AerialMetadata, metadata_of, read_aerial_metadata
 from engine.data.time_series.season_folder import SeasonFolder
-from engine.data.time_series.season_pieces import SeasonSource
+from engine.data.time_series.series import SeasonSource
 from engine.data.time_series.sources import AreaSeasons
 from engine.data.time_series.square import square_side
 from engine.errors import InputError
 from engine.models.manifest import Manifest
-from engine.models.utt.metadata_encoding import encode_metadata
 from engine.study.labelled_set import LabelledSet
 
 
@@ -88,10 +88,13 @@ def season_of(manifest: Manifest, test: LabelledSet, named: NamedSeason) -> Patc
     )
     numbers = None
     if season.metadata and named.metadata is not None:
+        # Loads torch, which checks have no use for.
+        from engine.models.utt.metadata_encoding import encode_metadata
+
         found = metadata_of(images, named.metadata)
         numbers = np.stack([encode_metadata(**vars(item), faults=season.faults) for item in found])
     _check_areas(named.folder, images)
-    digest = "" if numbers is None else numbers.tobytes().hex()
+    digest = "" if numbers is None else hashlib.sha256(numbers.tobytes()).hexdigest()
     return PatchSeason(source, numbers, named.folder.fingerprint + digest)
 
 

@@ -17,10 +17,10 @@ from engine.data.sampling import SamplingPlan, balanced_weights
 from engine.data.time_series.season_pieces import (
     SeasonCache,
     SeasonPieces,
-    SeasonSource,
     WholeSeasonPatches,
     batch_pieces,
 )
+from engine.data.time_series.series import SeasonSource
 from engine.errors import RequestError
 from engine.recipe import Recipe
 from engine.training.preparation import TrainingJob

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -19,7 +20,7 @@ from engine.data.patch_index import PatchIndex
 from engine.data.time_series.aerial_metadata import AerialMetadata, metadata_of, read_aerial_metadata
 from engine.data.time_series.season_folder import AREA_PIXEL, SeasonFolder
 from engine.data.time_series.season_index import index_seasons
-from engine.data.time_series.season_pieces import SeasonSource
+from engine.data.time_series.series import SeasonSource
 from engine.data.time_series.square import STRIDE, square_side
 from engine.errors import InputError, RequestError
 from engine.events import Reporter
@@ -288,8 +289,7 @@ def _metadata(
     """Return the numbers of each patch by split, and a fingerprint of them."""
     if not request.metadata:
         return {}, ""
-    import hashlib
-
+    # Loads torch, which is needed for nothing else yet.
     from engine.models.utt.metadata_encoding import encode_metadata
 
     known = read_aerial_metadata(Path(request.metadata).expanduser())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import subprocess
 import sys
 
 import pytest
@@ -156,6 +157,19 @@ def test_requests_are_checked_without_torch(root):
     for module in SHARED | ENTRANCES:
         for path in shared_files(root, module):
             assert not tops(path) & {"torch", "rasterio", "segmentation_models_pytorch"}
+
+
+def test_commands_begin_without_torch(root):
+    # Loading it takes longer than finding out that a folder is wrong, and some commands never need it.
+    names = [f"engine.commands.{path.stem}" for path in sources(root / "engine" / "commands")]
+    code = (
+        "import importlib, sys\n"
+        f"for name in {names}:\n"
+        "    importlib.import_module(name)\n"
+        "    assert 'torch' not in sys.modules, name\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_reader_of_imports_sees_those_inside_functions(tmp_path):

@@ -7,20 +7,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from engine.data.time_series.date_folder import MASKS, SUFFIXES, DateFolder
-from engine.data.time_series.season_pieces import SeasonSource
-from engine.data.time_series.series import TimeSeries
+from engine.data.time_series.series import SeasonSource, TimeSeries
 from engine.data.time_series.sources import AreaSeasons, FolderSeasons
-from engine.data.time_series.super_patch import read_centroids
+from engine.data.time_series.super_patch import DATA, open_array, read_centroids
 from engine.errors import InputError
 
 # The order of FLAIR #2's satellite files.
 SENTINEL_2 = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12")
 # Metres of a pixel of FLAIR #2's satellite files, which carry no place.
 AREA_PIXEL = 10.24
-DATA = "data.npy"
 _BOTH = (
     "Name a folder with one GeoTIFF a date and YYYYMMDD in its name, or FLAIR #2's satellite folder with DOMAIN/AREA "
     "below it."
@@ -69,7 +65,7 @@ class SeasonFolder:
         if data is None:
             raise InputError(f"'{folder}' holds no satellite images.", _BOTH)
         path = Path(centroids).expanduser() if centroids else _found_centroids(root)
-        return SeasonFolder(root, _default_names(_area_bands(data)), None, read_centroids(path))
+        return SeasonFolder(root, _default_names(open_array(data).shape[1]), None, read_centroids(path))
 
     @property
     def fingerprint(self) -> str:
@@ -168,16 +164,6 @@ def _default_names(count: int) -> tuple[str, ...]:
 
 def _area_files(root: Path) -> Iterator[Path]:
     return root.rglob(f"*{DATA}")
-
-
-def _area_bands(path: Path) -> int:
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"'{path}' cannot be read: {error}.", "Download or unpack it again.") from error
-    if not isinstance(array, np.ndarray) or array.ndim != 4:
-        raise InputError(f"'{path}' does not hold dates of bands of pixels.", _BOTH)
-    return int(array.shape[1])
 
 
 def _found_centroids(root: Path) -> Path:

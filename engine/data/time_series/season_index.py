@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from engine.band import Band
 from engine.data.folder_check import in_parallel
-from engine.data.time_series.season_pieces import SeasonSource
+from engine.data.time_series.series import SeasonSource
 from engine.errors import InputError
 from engine.events import Reporter
 

@@ -12,7 +12,7 @@ from torch.utils.data import Dataset as TorchDataset
 
 from engine.data.jitter import Jitter
 from engine.data.read_cache import ReadCache, Source
-from engine.data.time_series.series import TimeSeries, batch_series
+from engine.data.time_series.series import SeasonSource, TimeSeries, batch_series
 from engine.data.turning import Turn
 from engine.nomenclature import IGNORE_INDEX
 
@@ -21,8 +21,6 @@ Pixels = npt.NDArray[Any]
 
 PatchSource = Source[tuple[Pixels, Pixels]]
 """Aerial patches by number: pixels (bands, height, width) and training indices (height, width)."""
-SeasonSource = Source[TimeSeries]
-"""Seasons by number of the patch, each centred on it."""
 
 
 class SeasonCache(ReadCache[TimeSeries]):

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
+from engine.data.read_cache import Source
 from engine.data.time_series.days import days_to_mid_may
+
+if TYPE_CHECKING:
+    import torch
 
 Pixels = npt.NDArray[Any]
 Days = npt.NDArray[np.int64]
@@ -53,6 +56,10 @@ class TimeSeries:
         )
 
 
+SeasonSource = Source[TimeSeries]
+"""Seasons by number of the patch that they are centred on."""
+
+
 def clear_dates(masks: Pixels) -> npt.NDArray[np.bool_]:
     """Return which dates show enough of the ground, shape (T,).
 
@@ -76,6 +83,9 @@ def batch_series(series: Sequence[TimeSeries]) -> tuple[torch.Tensor, torch.Tens
         Pixels (B, T, bands, S, S) float32, days (B, T) float32 and which dates are none of the padding (B, T) bool;
         T is the longest series.
     """
+    # Whoever cuts, checks or prepares a series has no use for it, and it takes a second to load.
+    import torch
+
     length = max(item.dates for item in series)
     pixels = torch.zeros(len(series), length, *series[0].pixels.shape[1:])
     days = torch.zeros(len(series), length)

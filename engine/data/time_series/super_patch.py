@@ -15,6 +15,8 @@ from engine.data.time_series.series import TimeSeries, clear_dates
 from engine.errors import InputError
 
 SIDE = 40
+DATA = "data.npy"
+"""End of the names of the files with the pixels."""
 _AGAIN = "Download or unpack the satellite files again."
 
 
@@ -40,7 +42,7 @@ class SuperPatch:
             InputError: A file is missing, or there are several of a kind.
         """
         found = []
-        for ending in ("data.npy", "masks.npy", "products.txt"):
+        for ending in (DATA, "masks.npy", "products.txt"):
             files = sorted(folder.rglob(f"*{ending}"))
             if len(files) != 1:
                 raise InputError(
@@ -65,7 +67,7 @@ class SuperPatch:
         Raises:
             InputError: A file is damaged or does not fit the others, or the part reaches beyond the area.
         """
-        data, masks = _array(self.data, None), _array(self.masks, 2)
+        data, masks = open_array(self.data), open_array(self.masks, 2)
         places = read_products(self.products)
         if not len(data) == len(masks) == len(places) or data.shape[2:] != masks.shape[2:]:
             raise InputError(
@@ -148,7 +150,16 @@ def _text(path: Path) -> str:
         raise InputError(f"'{path}' is not a text file.", _AGAIN) from error
 
 
-def _array(path: Path, channels: int | None) -> npt.NDArray[Any]:
+def open_array(path: Path, channels: int | None = None) -> npt.NDArray[Any]:
+    """Open dates of bands of pixels, shape (T, bands, H, W), without reading them.
+
+    Args:
+        path: `.npy` file.
+        channels: Number of bands that it has to have; None for any.
+
+    Raises:
+        InputError: The file cannot be read or holds something else.
+    """
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
