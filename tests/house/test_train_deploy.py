@@ -17,7 +17,7 @@ VARIABLES = {"DATA": "patches", "OUTPUT": "model.safetensors"}
 
 
 def test_batch_script_is_valid(root):
-    script = root / "deploy" / "train-slurm.sbatch"
+    script = root / "deploy" / "slurm" / "train.sbatch"
     checked = subprocess.run(["bash", "-n", script], capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stderr
     text = script.read_text(encoding="utf-8")
@@ -33,7 +33,7 @@ def test_batch_script_is_valid(root):
 
 
 def test_job_of_kubernetes_is_valid(root):
-    text = (root / "deploy" / "train-kubernetes.yaml").read_text(encoding="utf-8")
+    text = (root / "deploy" / "kubernetes" / "train.yaml").read_text(encoding="utf-8")
     service, job = yaml.safe_load_all(text)
     pod = job["spec"]["template"]["spec"]
     (container,) = pod["containers"]
@@ -50,5 +50,5 @@ def test_job_of_kubernetes_is_valid(root):
 
 
 def test_files_that_the_pages_name_exist(root):
-    named = {name for path in DOCS.rglob("*.md") for name in re.findall(r"deploy/train[\w.-]+\w", path.read_text())}
-    assert {f"deploy/{path.name}" for path in (root / "deploy").glob("train-*")} == named
+    named = {name for path in DOCS.rglob("*.md") for name in re.findall(r"deploy/\w+/train\.\w+", path.read_text())}
+    assert {path.relative_to(root).as_posix() for path in (root / "deploy").glob("*/train.*")} == named

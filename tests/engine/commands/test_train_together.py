@@ -71,7 +71,7 @@ def test_the_batch_script_goes_back_into_the_queue_and_on(data, undisturbed, tmp
         "SLURM_JOB_NUM_NODES": "2", "SLURM_NTASKS_PER_NODE": "1",
     }  # fmt: skip
     options = command(data, output)[8:]
-    script = ["bash", str(tiny.ROOT / "deploy" / "train-slurm.sbatch"), *options]
+    script = ["bash", str(tiny.ROOT / "deploy" / "slurm" / "train.sbatch"), *options]
     process = start(script, output, **environment)
     wait_for("Epoch 1 of 2: loss", process, output)
     process.send_signal(signal.SIGUSR1)
