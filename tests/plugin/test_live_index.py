@@ -1,9 +1,9 @@
 """The map of a run of kilometric sheets: there while the run goes on, styled, redrawn, and left alone afterwards."""
 
 import os
-import time
 
 import pytest
+from fake_rasters import write_index
 from helpers import Feedback
 from qgis.core import (
     QgsApplication,
@@ -13,7 +13,7 @@ from qgis.core import (
     QgsProcessingOutputLayerDefinition,
     QgsProject,
 )
-from qgis.PyQt.QtCore import QCoreApplication, QEventLoop
+from window import wait_until
 
 from flair_qgis.live_index import LiveIndex, index_path, index_source
 
@@ -37,14 +37,6 @@ def in_project(project=None):
     context = QgsProcessingContext()
     context.setProject(project or QgsProject.instance())
     return context
-
-
-def wait_until(condition, seconds=20.0):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        QCoreApplication.processEvents(QEventLoop.ProcessEventsFlag.AllEvents, 50)
-        time.sleep(0.02)
 
 
 def sheets_layers():
@@ -106,10 +98,13 @@ def test_one_file_has_no_index(fake_engine, parameters, tmp_path):
 
 def test_an_index_of_an_earlier_run_is_not_taken_for_the_new_one(tmp_path):
     path = tmp_path / "map_sheets.gpkg"
-    path.write_bytes(b"old")
+    write_index(path)
     os.utime(path, (1, 1))
     live = LiveIndex(QgsProject.instance())
     live.begin(path)
     live._look()
     assert not sheets_layers()
+    os.utime(path)
+    live._look()
+    assert len(sheets_layers()) == 1
     live.end()
