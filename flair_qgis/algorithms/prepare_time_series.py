@@ -21,7 +21,8 @@ from qgis.core import (
 from ..i18n import tr
 from ..paths import absolute
 from .base import FlairAlgorithm
-from .season_checks import check_season_folder, one_ground, written_extent
+from .download_checks import check_data_folder
+from .season_checks import one_ground, written_extent
 from .train_checks import parse_names
 
 INPUT = "INPUT"
@@ -122,7 +123,7 @@ class PrepareTimeSeriesAlgorithm(FlairAlgorithm):
 
     def _check(self, parameters: Dict[str, Any], context: QgsProcessingContext) -> str:
         """Check the values, and return the extent of the ground."""
-        check_season_folder(self.parameterAsFile(parameters, INPUT, context))
+        check_data_folder(self.parameterAsFile(parameters, INPUT, context))
         one_ground(self.given(parameters, IMAGE), self.given(parameters, EXTENT))
         if self.given(parameters, IMAGE):
             layer = self.parameterAsRasterLayer(parameters, IMAGE, context)

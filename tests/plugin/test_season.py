@@ -1,5 +1,7 @@
 """Seasons in the dialogs: prepared, and beside the model that looks at them."""
 
+from pathlib import Path
+
 import processing
 import pytest
 from helpers import write_model
@@ -30,8 +32,6 @@ def season(tmp_path):
 
 
 def test_a_model_file_tells_of_its_season(tmp_path):
-    from pathlib import Path
-
     assert read_model_file(Path(write_model(tmp_path / "a.safetensors"))).season == ()
     assert read_model_file(Path(write_model(tmp_path / "b.safetensors", season=BANDS))).season == BANDS
 
@@ -88,7 +88,7 @@ def test_what_is_wrong_with_a_preparation_is_said(image, season, tmp_path):
     for change, part in (
         ({"IMAGE": None}, "Nothing says which ground is wanted"),
         ({"EXTENT": "0,1,0,1 [EPSG:2154]"}, "An image and an extent are given"),
-        ({"INPUT": str(tmp_path / "nowhere")}, "There is no folder"),
+        ({"INPUT": str(tmp_path / "nowhere")}, "nowhere. Check the path."),
         ({"IMAGE": None, "EXTENT": "5,5,0,1 [EPSG:2154]"}, "no area"),
     ):
         valid, message = check("preparetimeseries", {**good, **change})
