@@ -68,8 +68,10 @@ def part(side=SIDE, corner=CORNER):
 def maps(name, *panes, extent=None):
     """Draw maps side by side, each a title and layers from the top one down."""
     count = len(panes)
+    extent = extent or part()
     side = (WIDTH - (count - 1) * GAP) // count
-    drawn = QImage(WIDTH, TITLE + side, QImage.Format.Format_RGB32)
+    height = round(side * extent.height() / extent.width())
+    drawn = QImage(WIDTH, TITLE + height, QImage.Format.Format_RGB32)
     drawn.fill(Qt.GlobalColor.white)
     painter = QPainter(drawn)
     font = QFont("DejaVu Sans")
@@ -79,8 +81,8 @@ def maps(name, *panes, extent=None):
         settings = QgsMapSettings()
         settings.setLayers(layers)
         settings.setDestinationCrs(layers[-1].crs())
-        settings.setOutputSize(QSize(side, side))
-        settings.setExtent(extent or part())
+        settings.setOutputSize(QSize(side, height))
+        settings.setExtent(extent)
         settings.setBackgroundColor(QColor("white"))
         job = QgsMapRendererParallelJob(settings)
         job.start()
@@ -227,7 +229,7 @@ def training(image, classes):
 
 
 def landcover(image):
-    """Classify and judge; compare two models."""
+    """Classify and judge, by one truth and in a study."""
     east = QgsRectangle(image.extent())
     east.setXMinimum(east.center().x())
     run("classify", INPUT=[RUN["image"]], MODEL=RUN["model"], EXTENT=east, OUTPUT=str(MADE / "landcover.tif"))
@@ -239,11 +241,9 @@ def landcover(image):
     study = {
         "name": "ours",
         "samples": 2,
-        "models": [],
+        "models": [{"name": "trained here", "model": RUN["model"]}],
         "tests": [{"name": "our area", "data": RUN["patches"], "split": "val"}],
     }
-    for name in ("trained here",):
-        study["models"].append({"name": name, "model": RUN["model"]})
     path = MADE / "study.yaml"
     path.write_text(json.dumps(study))  # JSON is YAML
     run("benchmark", STUDY=str(path), OUTPUT=str(MADE / "benchmark"))
