@@ -23,7 +23,7 @@ from engine.models.catalogue import find_entry
 from engine.models.model_file import save_model
 
 BEGIN = "<!-- benchmark: cluster -->"
-END = "<!-- end of cluster -->"
+END = "<!-- end -->"
 
 
 def table(side: int, counts: Sequence[int], folder: Path) -> Iterator[str]:

@@ -74,9 +74,8 @@ def test_the_repository_finds_nothing_to_say_about_style(unpacked):
 
 
 def test_engine_runs_from_the_unpacked_zip(unpacked):
-    root = unpacked
     answer = subprocess.run(
-        [sys.executable, "-m", "engine", "--help"], cwd=root, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "engine", "--help"], cwd=unpacked, capture_output=True, text=True, check=False
     )
     assert answer.returncode == 0, answer.stderr
     assert "classify" in answer.stdout
@@ -87,9 +86,9 @@ def test_engine_runs_from_the_unpacked_zip(unpacked):
         "resources/models3/train_on_my_area.model3",
         "docs/images/algorithms/classify.png",
     ):
-        assert (root / needed).is_file(), needed
+        assert (unpacked / needed).is_file(), needed
     # of the documentation, only what the help in QGIS shows
-    assert {path.parent.name for path in (root / "docs").rglob("*") if path.is_file()} == {"algorithms"}
+    assert {path.parent.name for path in (unpacked / "docs").rglob("*") if path.is_file()} == {"algorithms"}
 
 
 @pytest.mark.parametrize(
