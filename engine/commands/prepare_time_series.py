@@ -28,7 +28,7 @@ from engine.rasters.input_files import listed_files
 from engine.rasters.source import stamp
 from engine.rasters.staged_output import StagedOutput, check_writable
 from engine.requests import PrepareTimeSeriesRequest
-from engine.seasons.date_image import DateFacts, layers_of, write_date
+from engine.seasons.date_image import DateFacts, Stop, lacking, write_date
 from engine.seasons.months import write_month
 from engine.seasons.products import Date, Product, dates_of, find_products
 from engine.seasons.series_grid import Extent, SeriesGrid, grid_around
@@ -87,6 +87,11 @@ def run(request: PrepareTimeSeriesRequest, reporter: Reporter, cancelled: thread
         EngineError: Something is wrong with the request, the downloads, the ground or the disk.
     """
     began = time.monotonic()
+
+    def stop() -> None:
+        if cancelled.is_set():
+            raise Cancelled
+
     output, folder = Path(request.output).expanduser().absolute(), Path(request.input).expanduser().absolute()
     _check_output(output, folder, overwrite=request.overwrite)
     products = find_products(folder)
@@ -106,10 +111,10 @@ def run(request: PrepareTimeSeriesRequest, reporter: Reporter, cancelled: thread
     try:
         if work.resumed and work.begun:
             reporter.log("Going on with the dates that are done.")
-        rows = _make(request, dates, grid, bands, work, reporter, cancelled)
+        rows = _make(request, dates, grid, bands, work, reporter, stop)
         kept = [row for row in rows if not row.reason]
         _check_kept(rows, kept, folder, request, reporter)
-        images = _finish(request, kept, grid, bands, work, output, rows, reporter, cancelled)
+        images = _finish(request, kept, grid, bands, work, output, rows, reporter, stop)
     except BaseException as error:
         if work.begun and (isinstance(error, Cancelled) or time.monotonic() - began > WORTH_KEEPING_SECONDS):
             reporter.log("The finished dates are kept: the same command goes on from there.")
@@ -213,13 +218,9 @@ def _make(
     bands: Sequence[str],
     work: SeriesWork,
     reporter: Reporter,
-    cancelled: threading.Event,
+    stop: Stop,
 ) -> list[_Row]:
     step, rows = timed_progress(reporter), []
-
-    def stop() -> None:
-        if cancelled.is_set():
-            raise Cancelled
 
     for number, (date, products) in enumerate(dates):
         stop()
@@ -240,13 +241,13 @@ def _row(
     grid: SeriesGrid,
     bands: Sequence[str],
     work: SeriesWork,
-    stop: Any,
+    stop: Stop,
 ) -> _Row:
     names = tuple(product.name for product in products)
-    lacking = {product.name: layers_of(product, bands, request.offset)[1] for product in products}
-    whole = [product for product in products if not lacking[product.name]]
+    missing = [lacking(product, bands) for product in products]
+    whole = [product for product, bands_missing in zip(products, missing, strict=True) if not bands_missing]
     if not whole:
-        return _Row(date, names, f"without {', '.join(lacking[names[0]])}", None)
+        return _Row(date, names, f"without {', '.join(missing[0])}", None)
     name = image_name(date)
     facts = work.facts(name)
     if facts is None:
@@ -286,14 +287,9 @@ def _finish(
     output: Path,
     rows: Sequence[_Row],
     reporter: Reporter,
-    cancelled: threading.Event,
+    stop: Stop,
 ) -> int:
     """Bring the series into its place; return the number of its images."""
-
-    def stop() -> None:
-        if cancelled.is_set():
-            raise Cancelled
-
     with StagedOutput(output, overwrite=True) as staged:
         target = staged.path(output.name)
         target.mkdir()
@@ -317,7 +313,7 @@ def _write_months(
     work: SeriesWork,
     target: Path,
     reporter: Reporter,
-    stop: Any,
+    stop: Stop,
 ) -> int:
     months: dict[int, list[_Row]] = {}
     for row in kept:

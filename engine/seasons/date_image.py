@@ -70,25 +70,34 @@ class _Layer:
     shift: int
 
 
-def layers_of(product: Product, bands: Sequence[str], shift: int | None) -> tuple[dict[str, _Layer], list[str]]:
-    """Return where a product has its bands, and the names of those that it lacks.
+def lacking(product: Product, bands: Sequence[str]) -> list[str]:
+    """Return the names of bands that a product has not.
 
     Args:
         product: The product.
         bands: Names of the bands wanted.
-        shift: What is added to pixels; None as the product's name tells.
 
     Raises:
         InputError: The file of all bands cannot be read, or has a number of bands that tells nothing.
     """
-    added = (product.shift or 0) if shift is None else shift
+    places = _places(product, bands)
+    return [name for name in bands if name not in places]
+
+
+def _places(product: Product, bands: Sequence[str]) -> dict[str, tuple[Path, int]]:
+    """Return the file and the number in it of each band that a product has."""
     if product.stacked is None:
-        found = {name: _Layer(path, 1, _scale(path), added) for name, path in product.bands.items()}
-    else:
-        names = stacked_bands(product.stacked, bands)
-        scale = _scale(product.stacked)
-        found = {name: _Layer(product.stacked, number, scale, added) for number, name in enumerate(names, 1)}
-    return {name: found[name] for name in bands if name in found}, [name for name in bands if name not in found]
+        return {name: (path, 1) for name, path in product.bands.items()}
+    names = stacked_bands(product.stacked, bands)
+    return {name: (product.stacked, number) for number, name in enumerate(names, 1)}
+
+
+def _layers(product: Product, bands: Sequence[str], shift: int | None) -> list[_Layer]:
+    """Return the layers of a product that has all bands, in their order."""
+    added = (product.shift or 0) if shift is None else shift
+    places = _places(product, bands)
+    scales = {path: _scale(path) for path in {places[name][0] for name in bands}}
+    return [_Layer(path, number, scales[path], added) for path, number in (places[name] for name in bands)]
 
 
 def stacked_bands(path: Path, bands: Sequence[str]) -> list[str]:
@@ -143,7 +152,7 @@ def write_date(
         products: Products with all bands.
         grid: Grid to write.
         bands: Names of the bands.
-        shift: See `layers_of`.
+        shift: What is added to pixels; None as the products' names tell.
         stop: Called between blocks; raises to end the work.
         with_masks: Look for snow and clouds.
 
@@ -260,7 +269,7 @@ class _ProductReader:
     """The bands and masks of a product on the grid of a series."""
 
     def __init__(self, product: Product, grid: SeriesGrid, bands: Sequence[str], shift: int | None) -> None:
-        self._layers, _ = layers_of(product, bands, shift)
+        self._layers = _layers(product, bands, shift)
         self._masks = {kind: (path, 1) for kind, path in product.masks.items()}
         scene = _scene_band(product.stacked) if product.stacked else None
         if product.stacked and scene:
@@ -286,7 +295,7 @@ class _ProductReader:
         shape = (int(window.height), int(window.width))
         values = np.zeros((len(self._layers), *shape), dtype=np.uint16)
         there = np.ones(shape, dtype=np.bool_)
-        for place, layer in enumerate(self._layers.values()):
+        for place, layer in enumerate(self._layers):
             dataset, nodata = self._open(layer.path, Resampling.bilinear)
             found = self._pixels(dataset, layer.path, layer.number, window).astype(np.float32)
             present = np.isfinite(found) & (found != nodata)
