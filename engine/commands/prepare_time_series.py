@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 import shutil
 import threading
 import time
@@ -21,12 +20,12 @@ from engine import __version__
 from engine.data.time_series.date_folder import MASKS
 from engine.data.time_series.season_folder import SENTINEL_2, band_name
 from engine.data.time_series.season_sampling import opened
-from engine.errors import Cancelled, InputError, OutputError, RequestError
+from engine.errors import Cancelled, InputError, RequestError
 from engine.events import Reporter, format_duration, timed_progress
 from engine.rasters.area import parse_extent
 from engine.rasters.input_files import listed_files
+from engine.rasters.result_folder import FolderKind
 from engine.rasters.source import stamp
-from engine.rasters.staged_output import StagedOutput, check_writable
 from engine.requests import PrepareTimeSeriesRequest
 from engine.seasons.date_image import DateFacts, Stop, lacking, write_date
 from engine.seasons.months import write_month
@@ -39,7 +38,7 @@ MADE, MONTHS = 0.9, 0.98
 WORTH_KEEPING_SECONDS = 60.0
 # From this day on pixels of the operator's products hold 1000 more, which only the product's name tells.
 SHIFTED_SINCE = (2022, 1, 25)
-_OURS = re.compile(rf"\d{{4}}-\d\d-\d\d\.tif(\.aux\.xml)?|{MASKS}|{re.escape(TABLE)}")
+SERIES = FolderKind("series", frozenset({MASKS, TABLE}), r"\d{4}-\d\d-\d\d\.tif(\.aux\.xml)?")
 
 
 @dataclass(frozen=True)
@@ -147,21 +146,7 @@ def image_name(date: Date) -> str:
 def _check_output(output: Path, folder: Path, *, overwrite: bool) -> None:
     if output == folder or folder in output.parents or output in folder.parents:
         raise InputError(f"The output '{output}' and the downloads lie in one another.", "Choose another output.")
-    check_writable(output.with_name(f".{output.name}.new"))
-    if output.is_file():
-        raise OutputError(f"The output '{output}' is a file.", "Give the name of a folder.")
-    entries = sorted(item.name for item in output.iterdir()) if output.is_dir() else []
-    if entries and not overwrite:
-        raise OutputError(
-            f"The output folder '{output}' exists already.",
-            "Give another name, or allow it to be replaced (--overwrite).",
-        )
-    foreign = [name for name in entries if not _OURS.fullmatch(name)]
-    if foreign:
-        raise OutputError(
-            f"The folder '{output}' holds '{foreign[0]}', so it is not replaced: it is no series made here.",
-            "Give another name, or move what you want to keep out of it.",
-        )
+    SERIES.check(output, (), overwrite=overwrite)
 
 
 def _extent(request: PrepareTimeSeriesRequest) -> Extent:
@@ -290,19 +275,15 @@ def _finish(
     stop: Stop,
 ) -> int:
     """Bring the series into its place; return the number of its images."""
-    with StagedOutput(output, overwrite=True) as staged:
-        target = staged.path(output.name)
-        target.mkdir()
+    with SERIES.staged(output, overwrite=request.overwrite) as folder:
         if request.monthly:
-            images = _write_months(kept, grid, bands, work, target, reporter, stop)
+            images = _write_months(kept, grid, bands, work, folder.path, reporter, stop)
         else:
             images = len(kept)
             for row in kept:
-                _move(work.series, target, row.name)
-        (target / TABLE).write_text(_table(rows), encoding="utf-8", newline="")
+                _move(work.series, folder.path, row.name)
+        (folder.path / TABLE).write_text(_table(rows), encoding="utf-8", newline="")
         reporter.progress(MONTHS, "Writing the series")
-        _check_output(output, Path(request.input).expanduser().absolute(), overwrite=request.overwrite)
-        staged.commit([output.name], stale=[output.name] if output.is_dir() else [])
     return images
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,10 +22,12 @@ class FolderKind:
         noun: What the folder holds, in the singular, such as "evaluation".
         files: Names of all files that may lie in it. QGIS writes statistics of its own into the `.aux.xml` beside a
             raster; list it too.
+        pattern: Regular expression of further names, where their number depends on the input; empty for none.
     """
 
     noun: str
     files: frozenset[str]
+    pattern: str = ""
 
     def check(self, output: Path, inputs: Sequence[str], *, overwrite: bool) -> None:
         """Check that the folder can be written, and that nothing else would be lost by that.
@@ -51,7 +54,7 @@ class FolderKind:
                 f"The output folder '{output}' exists already.",
                 "Give another name, or allow it to be replaced (--overwrite).",
             )
-        foreign = [name for name in entries if name not in self.files]
+        foreign = [name for name in entries if name not in self.files and not re.fullmatch(self.pattern, name)]
         if foreign:
             raise OutputError(
                 f"The folder '{output}' holds '{foreign[0]}', so it is not replaced: it is no {self.noun} made here.",
