@@ -19,10 +19,10 @@ from rasterio.transform import array_bounds
 from engine import __version__
 from engine.data.time_series.date_folder import MASKS
 from engine.data.time_series.season_folder import SENTINEL_2, band_name
-from engine.data.time_series.season_sampling import opened
 from engine.errors import Cancelled, InputError, RequestError
 from engine.events import Reporter, format_duration, timed_progress
 from engine.rasters.area import parse_extent
+from engine.rasters.headers import describe_all
 from engine.rasters.input_files import listed_files
 from engine.rasters.result_folder import FolderKind
 from engine.rasters.source import stamp
@@ -99,7 +99,7 @@ def run(request: PrepareTimeSeriesRequest, reporter: Reporter, cancelled: thread
         raise RequestError("A satellite band is named twice.", f"The default is {','.join(SENTINEL_2)}.")
     example = products[0]
     first = example.stacked or next(iter(example.bands.values()))
-    grid = grid_around(_extent(request), first, request.pixel_size, request.margin)
+    grid = grid_around(_extent(request, reporter, cancelled), first, request.pixel_size, request.margin)
     dates = dates_of(products)
     reporter.log(
         f"{len(dates)} dates of {len(products)} products, to {grid.width} x {grid.height} pixels of "
@@ -149,7 +149,7 @@ def _check_output(output: Path, folder: Path, *, overwrite: bool) -> None:
     SERIES.check(output, (), overwrite=overwrite)
 
 
-def _extent(request: PrepareTimeSeriesRequest) -> Extent:
+def _extent(request: PrepareTimeSeriesRequest, reporter: Reporter, cancelled: threading.Event) -> Extent:
     given = _crs(request.crs) if request.crs else None
     if request.extent:
         left, right, bottom, top, crs = parse_extent(request.extent)
@@ -159,15 +159,14 @@ def _extent(request: PrepareTimeSeriesRequest) -> Extent:
         return Extent((left, bottom, right, top), crs, "The extent")
     boxes: list[tuple[float, float, float, float]] = []
     found = given
-    for path in listed_files(request.image or []):
-        with opened(Path(path)) as dataset:
-            crs = dataset.crs or given
-            if not crs:
-                raise InputError(f"'{path}' has no CRS.", "Name it, such as --crs EPSG:2154.")
-            if found is not None and boxes and crs != found:
-                raise InputError(f"'{path}' has another CRS than the images before it.", "Prepare them one by one.")
-            found = crs
-            boxes.append(array_bounds(dataset.height, dataset.width, dataset.transform))
+    for file in describe_all(listed_files(request.image or []), reporter, cancelled):
+        crs = file.crs or given
+        if not crs:
+            raise InputError(f"'{file.path}' has no CRS.", "Name it, such as --crs EPSG:2154.")
+        if found is not None and boxes and crs != found:
+            raise InputError(f"'{file.path}' has another CRS than the images before it.", "Prepare them one by one.")
+        found = crs
+        boxes.append(array_bounds(file.height, file.width, file.transform))
     if found is None:
         raise InputError("There is no image.", "Name one (--image), or an extent.")
     sides = list(zip(*boxes, strict=True))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import threading
+import zipfile
 
 import numpy as np
 import pytest
@@ -215,6 +216,19 @@ def test_means_by_month_leave_covered_ground_out(run, tmp_path):
     # To the left of the middle more than half of a patch is under clouds on the second date.
     assert (mean[:, :20] == first[:, :20]).all()
     assert (mean[:, 35:] == first[:, 35:] + 50).all()
+
+
+def test_the_ground_of_an_image_that_no_plain_path_names(run, tmp_path, image):
+    sentinel_files.stack(tmp_path / "s2", "2021-06-04.tif")
+    run(output=str(tmp_path / "plain"))
+    with zipfile.ZipFile(tmp_path / "ortho.zip", "w") as archive:
+        archive.write(image, "ortho.tif")
+    run(image=[f"/vsizip/{tmp_path / 'ortho.zip'}/ortho.tif"])
+    with rasterio.open(tmp_path / "season" / "2021-06-04.tif") as file:
+        found = file.read()
+        with rasterio.open(tmp_path / "plain" / "2021-06-04.tif") as other:
+            assert file.transform == other.transform
+            assert (found == other.read()).all()
 
 
 def test_images_in_another_crs_are_cut_around(run, tmp_path):
