@@ -239,11 +239,10 @@ def main():
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dates", type=int, default=12)
     options = parser.parse_args()
+    torch.set_num_threads(1)
     if options.cost:
-        torch.set_num_threads(1)
         cost(options.device, options.dates)
         return
-    torch.set_num_threads(1)
     print("| run | seed | mIoU | IoU hedge | IoU of the two crops | changed in other batches | s |")
     print("|---|---|---|---|---|---|---|", flush=True)
     for name in options.runs.split(","):
