@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import json
@@ -14,13 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from filelock import BaseFileLock
+
 from engine import __version__
 from engine.cache import cache_folder
 from engine.errors import InputError, OutputError
 from engine.events import Reporter
 from engine.part_reporter import PartReporter
 from engine.rasters.disk import output_error
-from engine.rasters.folder_lock import hold
+from engine.rasters.folder_lock import hold, remove_empty
 from engine.rasters.input_files import listed_files
 from engine.rasters.source import stamp
 from engine.remote_path import bucket_and_key, is_remote, shown
@@ -166,14 +169,25 @@ def _run(job: _Job, run: Run[Any], reporter: Reporter, cancelled: threading.Even
             reporter.log(f"The finished files are kept in '{folder}': the same command only uploads them.")
             raise
     except BaseException:
-        lock.release()
-        if not any(item.is_file() for item in folder.rglob("*") if item.name != "lock"):
-            shutil.rmtree(folder, ignore_errors=True)
+        if any(item.is_file() for item in folder.rglob("*") if item != folder / "lock"):
+            lock.release()
+        else:
+            _remove(folder, lock)
         raise
-    lock.release()
-    shutil.rmtree(folder, ignore_errors=True)
+    _remove(folder, lock)
     reporter.progress(1.0, "Uploaded", 0.0)
     return result
+
+
+def _remove(folder: Path, lock: BaseFileLock) -> None:
+    """Remove a job's folder while it is locked: another run may begin in it as soon as it is not."""
+    for item in folder.iterdir():
+        if item.is_dir():
+            shutil.rmtree(item, ignore_errors=True)
+        elif item.name != "lock":
+            with contextlib.suppress(OSError):
+                item.unlink()
+    remove_empty(folder, lock)
 
 
 def _made(job: _Job, run: Run[Any], reporter: Reporter, cancelled: threading.Event) -> dict[str, Any]:

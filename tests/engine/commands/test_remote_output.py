@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import threading
 import time
 from pathlib import Path
 
+import filelock
 import numpy as np
 import pytest
 import rasterio
@@ -97,6 +99,22 @@ def test_a_second_run_after_a_broken_upload_only_uploads(make, storage, recorder
     assert result["pixels"] == 200 * 180
     assert sum(item.method == "PUT" for item in storage.line.requests) == 2
     assert work(tmp_path) == []
+
+
+def test_the_work_folder_is_cleared_under_its_lock(make, tmp_path, monkeypatch):
+    cleared, remove = [], shutil.rmtree
+
+    def watched(path, **options):
+        if Path(path).parent.parent == tmp_path / "work":
+            with pytest.raises(filelock.Timeout):
+                filelock.FileLock(Path(path).parent / "lock").acquire(timeout=0)
+            cleared.append(path)
+        remove(path, **options)
+
+    monkeypatch.setattr(remote_output.shutil, "rmtree", watched)
+    make()
+    assert [path.name for path in cleared] == ["output"]
+    assert list((tmp_path / "work").iterdir()) == []
 
 
 def test_another_request_is_made_anew(make, storage, monkeypatch):
