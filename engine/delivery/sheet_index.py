@@ -245,6 +245,9 @@ class SheetIndex:
 def _update(database: sqlite3.Connection, changes: Mapping[str, Mapping[str, Any]]) -> None:
     numbers = {str(name): fid for fid, name in database.execute("SELECT fid, name FROM sheets")}
     for name, values in changes.items():
+        if name not in numbers:
+            # Somebody has deleted its polygon.
+            continue
         fields = ", ".join(f'"{key}" = ?' for key in values)
         # Fields are this module's own words.
         query = f"UPDATE sheets SET {fields} WHERE fid = ?"  # nosec B608

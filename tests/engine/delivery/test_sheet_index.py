@@ -145,3 +145,17 @@ def test_the_log_stays_as_long_as_the_run_goes_on(path):
     assert path.with_name("i.gpkg-wal").is_file()
     index.close()
     assert not path.with_name("i.gpkg-wal").exists()
+
+
+def test_a_polygon_that_somebody_deleted_stops_nothing(path):
+    index = SheetIndex(path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as editor:
+        # GDAL's triggers for the spatial index need functions that plain SQLite lacks.
+        for (name,) in editor.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            editor.execute(f'DROP TRIGGER "{name}"')
+        editor.execute("DELETE FROM sheets WHERE name = 's_0961_6329'")
+    index.note("s_0961_6329", state="done")
+    index.note("s_0961_6328", state="running")
+    wait_for(path, "running")
+    assert index.close() is None
+    assert len(lines(path)[0]) == 8
