@@ -66,8 +66,6 @@ class PlanRequest(Request):
             raise ValueError("give either an image (input) or the size of the area (square_kilometres)")
         if self.input is None and (self.extent or self.area or self.season):
             raise ValueError("extent, area and season belong to an image: give input, or square_kilometres alone")
-        if self.input is None and self.season:
-            raise ValueError("season lies under an image: give input")
         if self.extent and self.area:
             raise ValueError("extent and area exclude each other")
         if self.output and not self.output.lower().endswith(".json"):
