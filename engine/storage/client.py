@@ -93,7 +93,14 @@ class Storage:
         self._failure = failure
         self._cancelled = cancelled or threading.Event()
         self._pause = pause
-        self.endpoint = find_endpoint()
+        try:
+            self.endpoint = find_endpoint()
+        except ValueError:
+            # Its text may hold a password.
+            raise failure(
+                "The environment, or the profile in use, names no usable address of a storage.",
+                "Correct AWS_ENDPOINT_URL: https://HOST or https://HOST:PORT.",
+            ) from None
         self._credentials = None if unsigned() else find_credentials()
         self._regions: dict[str, str] = {}
         bundle = os.environ.get("AWS_CA_BUNDLE")
@@ -127,6 +134,8 @@ class Storage:
             headers = answer.headers
             version = headers.get("ETag", "").strip('"') or headers.get("Last-Modified", "")
             return Stamp(int(headers.get("Content-Length", "0")), version)
+        if answer.status_code in PASSING_STATUS:
+            raise self._refused(answer, path)
         # Answers to HEAD have no body, so they do not say why.
         answer = self._ask("GET", path, headers={"range": "bytes=0-0"})
         if answer.status_code == 404 and code_of(answer) == "NoSuchKey":

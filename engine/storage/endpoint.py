@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
@@ -46,6 +47,9 @@ def find_endpoint(environment: Mapping[str, str] = os.environ) -> Endpoint:
     Args:
         environment: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL (addresses) or AWS_S3_ENDPOINT (a host, with AWS_HTTPS);
             AWS_REGION or AWS_DEFAULT_REGION; AWS_VIRTUAL_HOSTING.
+
+    Raises:
+        ValueError: What they name is no address.
     """
     of_profile = profile(environment)
     url = (
@@ -56,12 +60,13 @@ def find_endpoint(environment: Mapping[str, str] = os.environ) -> Endpoint:
         or _AWS
     ).strip()
     secure = environment.get("AWS_HTTPS", "yes").strip().lower() not in _NO
-    if "://" in url:
-        parts = urlsplit(url)
+    parts = urlsplit(url if "://" in url else f"//{url}")
+    if parts.scheme:
         secure = parts.scheme.lower() != "http"
-        # Whatever stands before an @ would be a password in every message.
-        url = parts.netloc.rpartition("@")[2] + parts.path
-    host = url.strip("/")
+    # A port that is none fails here rather than in the middle of the work.
+    _ = parts.port
+    # Whatever stands before an @ would be a password in every message.
+    host = (parts.netloc.rpartition("@")[2] + parts.path).strip("/")
     region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or of_profile.get("region")
     hosting = environment.get("AWS_VIRTUAL_HOSTING", "").strip().lower()
     path_style = hosting in _NO if hosting else not host.endswith("amazonaws.com")
@@ -110,4 +115,6 @@ def tell_gdal(environment: MutableMapping[str, str] = os.environ) -> None:
     """Set how GDAL reads from storage, for this process."""
     for key, value in READING_SETTINGS.items():
         environment.setdefault(key, value)
-    environment.update(gdal_settings(environment))
+    # Of no concern to files on disk; whoever asks storage is told.
+    with contextlib.suppress(ValueError):
+        environment.update(gdal_settings(environment))

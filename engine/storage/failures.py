@@ -71,10 +71,7 @@ def refused(answer: httpx2.Response, path: str, endpoint: Endpoint, failure: Fai
     if code == "NoSuchKey":
         return failure(f"There is no file '{name}'.", "Check its bucket and key; capital letters count.")
     if status == 407:
-        return failure(
-            "The network's proxy asks for a name and a password.",
-            "Put them into HTTPS_PROXY, before the name of the proxy.",
-        )
+        return _proxy_password(failure)
     if status in PASSING_STATUS:
         return failure(
             f"The storage {endpoint.host} answers again and again that it cannot serve '{name}' now ({status}).",
@@ -103,6 +100,10 @@ def unreachable(error: Exception, endpoint: Endpoint, failure: Failure) -> Engin
             )
         cause = cause.__cause__ or cause.__context__
     text = str(error).lower()
+    if isinstance(error, httpx2.ProxyError):
+        if "407" in text:
+            return _proxy_password(failure)
+        return failure("The network's proxy does not let the connection through.", "Check HTTPS_PROXY and HTTP_PROXY.")
     hint = "Check AWS_ENDPOINT_URL, the connection and the proxy (HTTPS_PROXY)."
     if any(part in text for part in _UNKNOWN_NAME):
         return failure(f"There is no server named '{endpoint.host}', or no network.", hint)
@@ -114,4 +115,11 @@ def unreachable(error: Exception, endpoint: Endpoint, failure: Failure) -> Engin
     return failure(
         f"The connection to {endpoint.host} breaks off again and again.",
         "Run the same command again: it goes on where it stopped.",
+    )
+
+
+def _proxy_password(failure: Failure) -> EngineError:
+    return failure(
+        "The network's proxy asks for a name and a password.",
+        "Put them into HTTPS_PROXY, before the name of the proxy.",
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import time
 
@@ -20,6 +21,7 @@ from engine.rasters.source import RasterSource
 from engine.rasters.windows import PixelWindow
 from engine.remote_path import gdal_path
 from engine.requests import AreaStatisticsRequest, ClassifyRequest
+from engine.storage.client import ATTEMPTS
 from engine.storage.inputs import files_in, forget
 from tests.engine import tiny
 from tests.engine.storage_server import ACCESS, SECRET, TOKEN
@@ -236,3 +238,42 @@ def test_a_server_that_is_no_storage_is_told(storage, recorder):
     address = storage.put_text("i.tif", "x")
     storage.line.rule(status=404, body="<html>Not found</html>")
     assert "does not answer as S3-compatible storage does" in fails(address, recorder)
+
+
+@pytest.mark.parametrize("url", ["http://[bad", "https://me:secret@host:port", "host:99999"])
+def test_an_address_that_is_none_is_told_and_concerns_no_file_on_disk(storage, noise, recorder, monkeypatch, url):
+    address = storage.put_text("i.tif", "x")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+    said = fails(address, recorder)
+    assert "Correct AWS_ENDPOINT_URL" in said
+    assert "secret" not in said
+    assert RasterSource.open([str(noise[0])], BANDS, reporter=recorder).width == 2048
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [("407 Proxy Authentication Required", "asks for a name and a password"), ("403 Forbidden", "does not let")],
+)
+def test_a_proxy_that_refuses_is_named(storage, recorder, monkeypatch, status, words):
+    def serve(listener):
+        with listener.accept()[0] as line:
+            line.recv(65536)
+            line.sendall(f"HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n".encode())
+
+    address = storage.put_text("i.tif", "x")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(10)
+        thread = threading.Thread(target=serve, args=(listener,))
+        thread.start()
+        monkeypatch.setenv("AWS_ENDPOINT_URL", "https://storage.invalid")
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{listener.getsockname()[1]}")
+        assert words in fails(address, recorder)
+        thread.join()
+
+
+def test_a_server_that_is_ill_is_asked_so_often_and_no_more(storage, recorder, monkeypatch):
+    monkeypatch.setattr("engine.storage.client._LONGEST_PAUSE", 0.01)
+    address = storage.put_text("i.tif", "x")
+    storage.line.rule(status=503)
+    assert "cannot serve" in fails(address, recorder)
+    assert [item.method for item in storage.line.requests] == ["HEAD"] * ATTEMPTS

@@ -47,6 +47,7 @@ def test_the_endpoint_is_told_to_gdal_in_its_words(tmp_path):
     assert find_endpoint({**none, **settings}) == find_endpoint(values)
     assert find_endpoint({**none, "AWS_S3_ENDPOINT": "s3.gra.io"}) == Endpoint("s3.gra.io", True, "us-east-1", True)
     assert find_endpoint({**none, "AWS_ENDPOINT_URL": "https://me:secret@s3.gra.io"}).host == "s3.gra.io"
+    assert find_endpoint({**none, "AWS_S3_ENDPOINT": "me:secret@s3.gra.io:9000"}).host == "s3.gra.io:9000"
     assert find_endpoint({**none, "AWS_S3_ENDPOINT": "h", "AWS_VIRTUAL_HOSTING": "TRUE"}).path_style is False
 
 
