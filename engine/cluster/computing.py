@@ -71,7 +71,6 @@ class ClusterComputing:
                 self._link = Link(cluster, LOCAL_PATIENCE_SECONDS, self._reporter, self._cancelled)
             self._stack.callback(self._link.close)
             self._link.connect()
-            self._link.wait_for_workers()
             self._hosts = self._look_around()
             samples = sample_values(self.job, self._reporter)
             if self.job.device == "cpu":

@@ -114,61 +114,49 @@ class Link:
             f"The connection to the scheduler is lost; waiting for it for up to {format_duration(self.patience)}."
         )
         end = time.monotonic() + self.patience
-        self.close()
         while True:
+            self.close()
             try:
                 self._open()
+                self.wait_for_workers()
                 break
-            except BROKEN:
+            except (LostClusterError, *BROKEN):
                 if time.monotonic() > end:
                     raise DeviceError(
                         f"The scheduler {self._where} did not come back within {format_duration(self.patience)}.",
                         "The finished tiles are kept: start the same command again when the cluster runs.",
                     ) from None
                 self._pause(1.0)
-        self.wait_for_workers()
         self._reporter.log("The scheduler is back; what is missing is handed out again.")
 
-    def wait_for_workers(self) -> int:
-        """Wait until there is a worker, and return how many there are.
+    def wait_for_workers(self) -> None:
+        """Wait until there is a worker.
 
         Raises:
             Cancelled: It was asked to stop.
             DeviceError: Patience ran out.
+            LostClusterError: The connection is broken.
         """
         end = time.monotonic() + self.patience
         said = False
-        while not self.threads(now=True):
+        while not self._counted_now():
             if time.monotonic() > end:
                 raise _no_workers(self.patience)
             if not said:
                 self._reporter.log("The cluster has no workers yet; waiting for the first.")
                 said = True
             self._pause(0.5)
-        return len(self._threads)
 
-    def threads(self, now: bool = False) -> Mapping[str, int]:
+    def threads(self) -> Mapping[str, int]:
         """Return the threads of each worker by its address, as of a moment ago.
-
-        Args:
-            now: Ask the scheduler in any case.
 
         Raises:
             DeviceError: All workers have been gone for longer than patience lasts.
-            LostClusterError: The connection is broken.
         """
-        moment = time.monotonic()
-        if now or moment - self._counted > COUNT_SECONDS:
-            self._counted = moment
-            client = self.client
-            # A scheduler that is slow to answer is not lost: the connection's own time limits tell.
-            with suppress(*BROKEN):
-                self._threads = dict(client.sync(client.scheduler.ncores, callback_timeout=ANSWER_SECONDS))
-            had = self._seen
-            if self._threads or not had:
-                self._seen = moment if self._threads else had
-            elif moment - self._seen > self.patience:
-                raise _no_workers(self.patience)
+        if time.monotonic() - self._counted > COUNT_SECONDS:
+            # Whoever hands out tasks, or asks for their answers, learns of a broken connection.
+            with suppress(LostClusterError):
+                self._counted_now()
         return self._threads
 
     def ask(self, function: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, dict[str, Any]]:
@@ -197,6 +185,18 @@ class Link:
             with suppress(Exception):
                 self._client.close(timeout=2)
             self._client = None
+
+    def _counted_now(self) -> Mapping[str, int]:
+        moment = self._counted = time.monotonic()
+        client = self.client
+        # A scheduler that is slow to answer is not lost: the connection's own time limits tell.
+        with suppress(*BROKEN):
+            self._threads = dict(client.sync(client.scheduler.ncores, callback_timeout=ANSWER_SECONDS))
+        if self._threads:
+            self._seen = moment
+        elif moment - self._seen > self.patience:
+            raise _no_workers(self.patience)
+        return self._threads
 
     def _open(self) -> None:
         self._client = Client(self._where, timeout=CONNECT_SECONDS, set_as_default=False, name="flair")

@@ -82,7 +82,9 @@ def run_in_waves(
                 return
             for number, answer in tasks.finished(POLL_SECONDS):
                 if number in under_way:
-                    take(under_way.pop(number), answer)
+                    take(under_way[number], answer)
+                    # Only now: what could not be taken is done again.
+                    del under_way[number]
         except LostClusterError:
             again.extend(under_way.values())
             under_way.clear()

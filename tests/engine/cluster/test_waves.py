@@ -68,6 +68,20 @@ def test_what_was_under_way_when_the_scheduler_went_is_done_again_and_nothing_el
     assert tasks.answered == 100
 
 
+def test_an_answer_that_could_not_be_taken_is_asked_for_again():
+    tasks, taken, lost = Fake(), [], []
+
+    def take(group, answer):
+        if len(taken) == 20 and not lost:
+            lost.append(group)
+            raise LostClusterError
+        taken.extend(group)
+
+    run_in_waves(grouped(plan(10, 10), 1), tasks, take, threading.Event())
+    assert len(taken) == len(set(taken)) == 100
+    assert tasks.reconnections == 1
+
+
 def test_a_group_is_of_neighbours_in_one_row():
     groups = list(grouped(plan(3, 7), 4))
     assert [len(group) for group in groups] == [4, 3] * 3
