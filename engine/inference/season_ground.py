@@ -167,8 +167,9 @@ class SeasonGround:
         self._transform = transform
         self._blocks: OrderedDict[Cell, _Block] = OrderedDict()
         self._lock = threading.Lock()
-        self._asked: set[Cell] = set()
-        self._empty: set[Cell] = set()
+        # A byte a cell: a country has fifty million of them.
+        self._asked = np.zeros((self.rows, self.columns), dtype=np.bool_)
+        self._empty = np.zeros_like(self._asked)
 
     @staticmethod
     def open(folder: str, manifest: Manifest, source: RasterSource, grid: ModelGrid) -> SeasonGround:
@@ -214,9 +215,10 @@ class SeasonGround:
 
     def tell_gaps(self, reporter: Reporter) -> None:
         """Warn of cells asked for that no date showed whole."""
-        if self._empty:
+        empty = np.count_nonzero(self._empty)
+        if empty:
             reporter.warning(
-                f"No satellite image shows {len(self._empty)} of {len(self._asked)} pieces of ground of "
+                f"No satellite image shows {empty} of {np.count_nonzero(self._asked)} pieces of ground of "
                 f"{self.size.pixels} pixels whole: the map says there what the aerial image alone tells."
             )
 
@@ -244,10 +246,7 @@ class SeasonGround:
             InputError: An image cannot be read.
         """
         rows, columns = self.under(window)
-        for place in product(
-            range(rows.start // BLOCK, (rows.stop - 1) // BLOCK + 1),
-            range(columns.start // BLOCK, (columns.stop - 1) // BLOCK + 1),
-        ):
+        for place in product(_blocks(rows), _blocks(columns)):
             self._block(place)
 
     def series(self, cell: Cell) -> TimeSeries:
@@ -271,16 +270,16 @@ class SeasonGround:
             np.array([days_to_mid_may(*place) for place in block.places], dtype=np.int64)[keep],
             np.array([month for month, _ in block.places], dtype=np.int64)[keep],
         )
-        self._asked.add(cell)
-        if not series.dates:
-            self._empty.add(cell)
+        self._asked[cell] = True
+        self._empty[cell] = not series.dates
         return series.by_month() if self.input.monthly else series
 
     def cells(self, window: PixelWindow) -> Iterator[Cell]:
         """Yield the cells under a window of the model grid, block by block."""
         rows = _cells(window.row, window.bottom, self.size.pixels, self.rows)
         columns = _cells(window.column, window.right, self.size.pixels, self.columns)
-        return iter(sorted(product(rows, columns), key=lambda cell: (cell[0] // BLOCK, cell[1] // BLOCK)))
+        for row, column in product(_blocks(rows), _blocks(columns)):
+            yield from product(_in_block(rows, row), _in_block(columns, column))
 
     def _block(self, place: Cell) -> _Block:
         with self._lock:
@@ -324,6 +323,15 @@ class SeasonGround:
         columns, rows = np.meshgrid(steps[1], steps[0])
         x, y = self._transform * (columns, rows)
         return Points(self._crs, np.asarray(x), np.asarray(y))
+
+
+def _blocks(cells: range) -> range:
+    """Return the blocks, on one axis, that hold cells."""
+    return range(cells.start // BLOCK, (cells.stop - 1) // BLOCK + 1)
+
+
+def _in_block(cells: range, block: int) -> range:
+    return range(max(cells.start, block * BLOCK), min(cells.stop, (block + 1) * BLOCK))
 
 
 def _cells(start: int, stop: int, side: int, count: int) -> range:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -79,6 +80,10 @@ def test_windows_look_at_the_cells_around_them(tmp_path):
     assert ground.under(PixelWindow(96, 128, 64, 128)) == (range(1, 3), range(1, 4))
     assert ground.under(PixelWindow(0, 0, 288, 288)) == (range(4), range(4))
     assert list(ground.cells(PixelWindow(60, 70, 10, 10))) == [(0, 1), (1, 1)]
+    wide = SeasonGround(folder, season_files.manifest(), LAMBERT, PLACED, 64 * 20, 64 * 20)
+    by_block = list(wide.cells(PixelWindow(64 * 6, 64 * 5, 64 * 4, 64 * 13)))
+    assert by_block[:6] == [(6, 5), (6, 6), (6, 7), (7, 5), (7, 6), (7, 7)]
+    assert by_block == sorted(product(range(6, 10), range(5, 18)), key=lambda cell: (cell[0] // 8, cell[1] // 8))
     small = SeasonGround(folder, season_files.manifest(), LAMBERT, PLACED, 10, 10)
     assert small.under(PixelWindow(0, 0, 32, 32)) == (range(1), range(1))
 
