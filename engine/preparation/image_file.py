@@ -78,7 +78,7 @@ def make_tiles(stack: Stack, store: TileStore, progress: Progress, cancelled: th
         store.write(tile, {IMAGE: pixels.image, MASK: pixels.mask, FLAGS: pixels.flags})
 
     tiles = _tiles(stack)
-    waiting = [tile for tile in tiles if tile not in store.done]
+    waiting = [tile for tile in tiles if tile not in store]
     with StackReaders(stack) as readers:
         for number, _ in enumerate(each(make, waiting, cancelled), len(tiles) - len(waiting) + 1):
             progress(number / len(tiles))
