@@ -195,7 +195,7 @@ class TileStore:
                 if known == files:
                     # A worker that was given up may answer after all; its line is there already.
                     return
-                earlier = {} if known is None else self._counts_of(tile)
+                earlier = self._counts_of(tile, known)
                 self._journal.append(dict(entry))
                 self._put(tile, files, counts, earlier)
         except OSError as error:
@@ -264,19 +264,20 @@ class TileStore:
                 for (tile, files, counts), good in zip(part, sound, strict=True):
                     known = self._index.files(tile)
                     if good and known != files:
-                        self._put(tile, files, counts, {} if known is None else self._counts_of(tile, known))
+                        self._put(tile, files, counts, self._counts_of(tile, known))
 
     def _put(self, tile: PixelWindow, files: Files, counts: Mapping[int, int], earlier: Mapping[int, int]) -> None:
         self._index.put(tile, files)
         self._counts.update(counts)
         self._counts.subtract(earlier)
 
-    def _counts_of(self, tile: PixelWindow, files: Files | None = None) -> Mapping[int, int]:
-        """Return the counts of a stored tile from the journal, which is only read for tiles that change."""
-        wanted = self._index.files(tile) if files is None else files
+    def _counts_of(self, tile: PixelWindow, known: Files | None) -> Mapping[int, int]:
+        """Return what is counted of a tile with its files, by the journal, which is only read for tiles that change."""
         found: Mapping[int, int] = {}
-        for window, known, counts in map(_of_entry, self._journal.read()):
-            if window == tile and known == wanted:
+        if known is None:
+            return found
+        for window, files, counts in map(_of_entry, self._journal.read()):
+            if window == tile and files == known:
                 found = counts
         return found
 
