@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from engine.events import Reporter, format_duration
 from engine.inference.classification_job import Job, nothing_to_classify
+from engine.inference.device_name import device_name
 from engine.inference.job_pipeline import job_pipeline
 from engine.inference.job_tiles import cut, open_store, placed
 from engine.inference.load import LoadedPredictor
@@ -113,7 +113,7 @@ def measure(
         store.remove()
     reporter.log(f"Measured {count} windows in {format_duration(took)} on {predictor.device} ({predictor.precision}).")
     return Calibration(
-        machine=_machine(predictor.device),
+        machine=device_name(predictor.device),
         device=predictor.device,
         precision=predictor.precision,
         model=job.model.manifest.name,
@@ -157,14 +157,6 @@ def _part(job: Job) -> AreaOfInterest:
         if job.area.touches(places[index]) and job.source.covers(places[index]):
             return replace(job.area, window=places[index])
     raise nothing_to_classify()
-
-
-def _machine(device: str) -> str:
-    if device.startswith("cuda"):
-        import torch
-
-        return torch.cuda.get_device_name(torch.device(device))
-    return platform.processor() or platform.machine()
 
 
 def _read_bytes_per_pixel(job: Job) -> float:

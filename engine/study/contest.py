@@ -11,11 +11,11 @@ from pathlib import Path
 from engine.comparison.tally import Comparer, Tally
 from engine.errors import Cancelled, EngineError, OutputError
 from engine.events import Reporter
+from engine.inference.device_name import device_name
 from engine.models.checkpoint import read_tensors
 from engine.models.resolve import ResolvedModel, resolve_model
 from engine.part_reporter import PartReporter
 from engine.rasters.disk import output_error
-from engine.study.device_name import device_name
 from engine.study.judge import Judge, JudgedNetwork, appoint, load_judged
 from engine.study.labelled_set import LabelledSet, open_labelled_set
 from engine.study.pace import Pace
