@@ -27,8 +27,8 @@ VISIBLE = "CUDA_VISIBLE_DEVICES"
 def local_workers(count: int, device: str) -> Iterator[SpecCluster]:
     """Start worker processes on this computer, one a GPU where the device is one; they are gone when the block ends.
 
-    They listen on 127.0.0.1 alone. Where the library for certificates is installed, they speak TLS with one that is
-    made for this run, so that other users of the computer cannot join.
+    They listen on 127.0.0.1 alone and speak TLS with a certificate made for this run and kept in memory, so that
+    other users of the computer cannot join.
 
     Args:
         count: Processes.
@@ -38,7 +38,6 @@ def local_workers(count: int, device: str) -> Iterator[SpecCluster]:
         DeviceError: There are fewer GPUs than processes.
     """
     visible = _gpus(count, device)
-    # Made for this run and kept in memory: other people on the computer cannot join.
     security = Security.temporary()
     common: dict[str, Any] = {
         "host": HERE,
