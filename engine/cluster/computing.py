@@ -159,7 +159,7 @@ class ClusterComputing:
                 threads=self.job.request.threads,
                 neighbours=self._hosts,
                 model_sha256=self.job.model.sha256,
-                image=image_facts(self.job.source.fingerprint()),
+                image=image_facts(self.job.source),
                 graph=self._shared_graph(folder / SHARED),
                 nonce=new_nonce(),
             )

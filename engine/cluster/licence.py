@@ -12,12 +12,12 @@ import json
 import secrets
 import threading
 import time
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from engine.inference.predictor import Precision
+from engine.rasters.source import RasterSource
 from engine.rasters.tile_store import SHARED
 
 _LOOK_SECONDS = 1.0
@@ -109,9 +109,9 @@ def new_nonce() -> str:
     return secrets.token_hex(8)
 
 
-def image_facts(fingerprint: Mapping[str, Any]) -> dict[str, Any]:
-    """Return of an image's fingerprint what is the same on all computers that see the same files."""
-    facts: dict[str, Any] = json.loads(json.dumps({**fingerprint, "parts": None}))
+def image_facts(source: RasterSource) -> dict[str, Any]:
+    """Return of an image what is the same on all computers that see the same files, as JSON values."""
+    facts: dict[str, Any] = json.loads(json.dumps(source.facts()))
     # Copies on the disks of several computers have times of their own.
     facts["inputs"] = [[path, size] for path, size, _ in facts["inputs"]]
     return facts

@@ -183,7 +183,7 @@ def _job(licence: Licence) -> Job:
             f"The model '{job.model.path}' is not the one that the run was started with.",
             "Give a model that all workers see under the same path.",
         )
-    facts = image_facts(job.source.fingerprint())
+    facts = image_facts(job.source)
     if facts != licence.image:
         here = dict(facts["inputs"])
         wrong = next((path for path, size in licence.image["inputs"] if here.get(path) != size), request.input[0])

@@ -223,11 +223,14 @@ class RasterSource:
         parts = hashlib.sha256()
         for path in sorted(_all_parts(self.files)):
             parts.update(repr((path, *stamp(path))).encode())
+        return {**self.facts(), "parts": parts.hexdigest()}
+
+    def facts(self) -> dict[str, Any]:
+        """Return what `fingerprint` does, of the files but how many there are, and size and time of the first."""
         return {
             # Thousands are told apart by `parts` alone, so that what is stored and shown of a run stays small.
             "inputs": [[file.path, *stamp(file.path)] for file in self.files[:_FILES_NAMED]],
             "files": len(self.files),
-            "parts": parts.hexdigest(),
             "width": self.width,
             "height": self.height,
             "crs": self.crs.to_wkt() if self.crs else None,

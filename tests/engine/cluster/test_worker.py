@@ -38,7 +38,7 @@ def given(tiny_model, image, tmp_path):
         threads=1,
         neighbours={platform.node(): 1},
         model_sha256=job.model.sha256,
-        image=image_facts(job.source.fingerprint()),
+        image=image_facts(job.source),
         graph=None,
         nonce="once",
     )
