@@ -90,9 +90,13 @@ class SegmentationModule(pl.LightningModule):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return logits (N, classes, H, W) of the judged network for raw images (N, bands, H, W)."""
-        values = (images.float() - self.band_mean) / self.band_std
-        logits: torch.Tensor = self.judged_network(values.contiguous(memory_format=torch.channels_last))
+        logits: torch.Tensor = self.judged_network(self.normalised(images))
         return logits.float()
+
+    def normalised(self, images: torch.Tensor) -> torch.Tensor:
+        """Return what a network gets of raw images (N, bands, H, W)."""
+        values = (images.float() - self.band_mean) / self.band_std
+        return values.contiguous(memory_format=torch.channels_last)
 
     def judged_logits(self, batch: Batch) -> torch.Tensor:
         """Return logits (N, classes, H, W) of the judged network for a batch of whole patches."""
@@ -135,7 +139,7 @@ class SegmentationModule(pl.LightningModule):
                     images, batch["jitter"], self.band_mean, self.band_std, self.band_minimum, self.band_maximum
                 )
         else:
-            values = (images - self.band_mean) / self.band_std
+            values = self.normalised(images)
         return self.loss_of(values.contiguous(memory_format=torch.channels_last), batch)
 
     def on_train_batch_start(self, batch: Batch, number: int) -> None:

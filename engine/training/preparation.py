@@ -91,12 +91,11 @@ def prepare(request: TrainRequest, reporter: Reporter, cancelled: threading.Even
     origin = None
     if request.start_from:
         origin = resolve_model(request.start_from, request.weights, season=True, reporter=reporter, cancelled=cancelled)
-    seasonal = season_choices(request, origin.manifest if origin else None)
-    choices = {**seasonal, **chosen(request)}
-    if origin is not None:
+    before = origin.manifest if origin else None
+    choices = {**season_choices(request, before), **chosen(request)}
+    if before is not None:
         # Weights are of use only in the network that they were made for.
-        own = {"architecture": origin.manifest.architecture, "encoder": origin.manifest.encoder}
-        choices = {**own, **choices}
+        choices = {"architecture": before.architecture, "encoder": before.encoder, **choices}
         if "encoder_weights" in choices and choices["encoder_weights"] != "none":
             raise RequestError(
                 "start_from and encoder_weights exclude each other.",
@@ -104,7 +103,7 @@ def prepare(request: TrainRequest, reporter: Reporter, cancelled: threading.Even
             )
         choices["encoder_weights"] = "none"
     recipe = load_recipe(request.preset, choices)
-    check_season(request, recipe, origin.manifest if origin else None)
+    check_season(request, recipe, before)
     satellite = SeasonFolder.open(request.season, request.centroids) if request.season else None
     dataset = open_dataset(request.data, request.root)
     # What is never learnt need not be in the nomenclature.
@@ -117,8 +116,8 @@ def prepare(request: TrainRequest, reporter: Reporter, cancelled: threading.Even
     distance = _ground_sampling(dataset, index, origin, reporter)
     season = None
     if satellite is not None:
-        known, span = origin.manifest if origin else None, (BANDS, MEASURED)
-        season = prepare_season(request, recipe, satellite, index, distance, known, reporter, cancelled, span)
+        span = (BANDS, MEASURED)
+        season = prepare_season(request, recipe, satellite, index, distance, before, reporter, cancelled, span)
     manifest = Manifest(
         name=request.name or Path(request.output).stem,
         architecture=recipe.architecture,

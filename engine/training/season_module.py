@@ -36,9 +36,7 @@ class SeasonModule(SegmentationModule):
 
     def judged_logits(self, batch: Batch) -> torch.Tensor:
         """Return logits (N, classes, H, W) of the judged network for a batch of whole patches."""
-        values = (batch["image"].float() - self.band_mean) / self.band_std
-        values = values.contiguous(memory_format=torch.channels_last)
-        return self._ask(self.judged_network, values, batch).logits.float()
+        return self._ask(self.judged_network, self.normalised(batch["image"]), batch).logits.float()
 
     def loss_of(self, values: torch.Tensor, batch: Batch) -> torch.Tensor:
         """Return the loss of a batch: of the answer, and of the satellite images alone."""
