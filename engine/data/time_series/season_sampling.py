@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,22 @@ class Points:
     crs: CRS
     x: _Places
     y: _Places
+    # All dates of a series, and their masks, mostly have one CRS.
+    _moved: dict[CRS, tuple[_Places, _Places]] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def moved_to(self, crs: CRS) -> tuple[_Places, _Places]:
+        """Return coordinates x and y in a CRS, not finite where there are none; what was asked for once is kept.
+
+        Raises:
+            RasterioError, OSError, ValueError: The points cannot be brought to it.
+        """
+        if crs not in self._moved:
+            found = (self.x, self.y)
+            if self.crs != crs:
+                x, y = transform(self.crs, crs, self.x.ravel(), self.y.ravel())
+                found = np.reshape(x, self.x.shape), np.reshape(y, self.x.shape)
+            self._moved[crs] = found
+        return self._moved[crs]
 
 
 @dataclass(frozen=True)
@@ -130,13 +146,10 @@ def sample_nearest(path: Path, points: Points) -> _Pixels:
 
 def _places(dataset: Any, path: Path, points: Points) -> tuple[_Places, _Places]:
     """Return rows and columns of points, counted from the centre of an image's first pixel; not finite where none."""
-    x, y = points.x, points.y
-    if points.crs != dataset.crs:
-        try:
-            moved = transform(points.crs, dataset.crs, x.ravel(), y.ravel())
-        except READ_ERRORS as error:
-            raise InputError(f"The image cannot be brought to the CRS of '{path.name}': {error}.") from error
-        x, y = (np.reshape(part, x.shape) for part in moved)
+    try:
+        x, y = points.moved_to(dataset.crs)
+    except READ_ERRORS as error:
+        raise InputError(f"The image cannot be brought to the CRS of '{path.name}': {error}.") from error
     columns, rows = ~dataset.transform * (x, y)
     rows, columns = _snapped(np.asarray(rows) - 0.5), _snapped(np.asarray(columns) - 0.5)
     known = np.isfinite(rows) & np.isfinite(columns)
