@@ -59,31 +59,27 @@ def _files_of(item: str) -> Iterator[str]:
 
 def _of_folder(folder: Path) -> list[str]:
     try:
-        names = sorted(item.name for item in folder.iterdir() if item.suffix.lower() in SUFFIXES and item.is_file())
+        found = [str(item) for item in folder.iterdir() if item.suffix.lower() in SUFFIXES and item.is_file()]
     except OSError as error:
         raise InputError(
             f"The folder '{folder}' cannot be read: {error.strerror}.", "Check its permissions."
         ) from error
-    # A mosaic beside its tiles holds the same pixels once more.
-    plain = [name for name in names if not name.lower().endswith(".vrt")]
-    if not names:
+    return _without_mosaics(sorted(found), str(folder))
+
+
+def _of_remote_folder(folder: str) -> list[str]:
+    found = [path for path in files_in(folder) if "/" not in path[len(folder) :] and path.lower().endswith(SUFFIXES)]
+    return _without_mosaics(found, shown(folder))
+
+
+def _without_mosaics(found: list[str], folder: str) -> list[str]:
+    if not found:
         raise InputError(
             f"The folder '{folder}' holds no raster ({', '.join(SUFFIXES)}).",
             "Name the folder in which the images themselves lie; folders inside it are not searched.",
         )
-    return [str(folder / name) for name in plain or names]
-
-
-def _of_remote_folder(folder: str) -> list[str]:
-    """Return the rasters of a folder in storage, as `_of_folder` does of one on disk."""
-    found = [path for path in files_in(folder) if "/" not in path[len(folder) :] and path.lower().endswith(SUFFIXES)]
-    plain = [path for path in found if not path.lower().endswith(".vrt")]
-    if not found:
-        raise InputError(
-            f"The folder '{shown(folder)}' holds no raster ({', '.join(SUFFIXES)}).",
-            "Name the folder in which the images themselves lie; folders inside it are not searched.",
-        )
-    return plain or found
+    # A mosaic beside its tiles holds the same pixels once more.
+    return [path for path in found if not path.lower().endswith(".vrt")] or found
 
 
 def _of_list(path: Path) -> list[str]:
