@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from engine.errors import InputError
 from engine.remote_path import bucket_and_key, shown
-from engine.storage.client import Stamp, Storage
+
+if TYPE_CHECKING:
+    from engine.storage.client import Stamp, Storage
 
 
 @lru_cache(maxsize=1)
 def _storage() -> Storage:
+    # Takes 30 ms, which files on disk have no use for.
+    from engine.storage.client import Storage
+
     return Storage(InputError)
 
 
