@@ -110,10 +110,9 @@ class Meeting:
             return self._cancelled.failure
         if self._cancelled.is_set():
             return Cancelled(self._cancelled.note or Cancelled().message)
-        first = next(iter(str(error).strip().splitlines()), type(error).__name__)
         return DeviceError(
             f"Another of the {self._launch.processes} processes that train together ended, or can no longer be "
-            f"reached ({first[:200]}).",
+            f"reached ({_in_short(error)}).",
             "Its own messages say why; the same command goes on from the last whole epoch.",
         )
 
@@ -213,15 +212,19 @@ def meet(launch: Launch, cancelled: Cancellation) -> Meeting:
         )
         return Meeting(launch, store, cancelled)
     except (RuntimeError, ValueError) as error:
-        first = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise DeviceError(
-            f"The processes that train together cannot meet at {launch.address}, port {launch.port} ({first[:200]}).",
+            f"The processes that train together cannot meet at {launch.address}, port {launch.port} "
+            f"({_in_short(error)}).",
             "Check that the machines reach each other, or choose another port with MASTER_PORT.",
         ) from error
 
 
 def _read(store: Store, key: str) -> str:
     return store.get(key).decode() if store.check([key]) else ""
+
+
+def _in_short(error: BaseException) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]
 
 
 def _error(values: dict[str, Any]) -> EngineError:
