@@ -23,9 +23,8 @@ from engine import __version__
 from engine.acquisition.sizes import readable
 from engine.errors import Cancelled, InputError
 from engine.events import Reporter
+from engine.network import PASSING_STATUS, causes, is_unknown_name
 
-# Answers that mean "not now" rather than "no".
-_PASSING = {408, 425, 429, 500, 502, 503, 504}
 _LONGEST_PAUSE = 60.0
 _LONGEST_PRESCRIBED = 900.0
 # In a row, without a single byte in between: about 5 minutes.
@@ -33,8 +32,6 @@ _ATTEMPTS = 10
 _FIRST_CONTACT_ATTEMPTS = 4
 _QUESTION_ATTEMPTS = 5
 _SAY_EVERY = 5.0
-# What systems say of a name that they cannot look up.
-_UNKNOWN_NAME = ("name or service", "getaddrinfo", "name resolution", "nodename", "no address")
 
 
 class FileChanged(Exception):  # noqa: N818 - a state, not an error
@@ -193,7 +190,7 @@ class Server:
                     length = response.headers.get("Content-Length", "")
                     if length.isdigit() and len(content) != int(length):
                         raise _Broken("the server ended the connection too early")
-                    if answer.status not in _PASSING or failed + 1 >= _QUESTION_ATTEMPTS:
+                    if answer.status not in PASSING_STATUS or failed + 1 >= _QUESTION_ATTEMPTS:
                         return answer
                     raise _not_now(response)
             except _Broken as error:
@@ -335,18 +332,16 @@ def _breaks_told(url: str = "") -> Iterator[None]:
     except (httpx2.RemoteProtocolError, httpx2.ReadError) as error:
         raise _Broken("the connection broke off") from error
     except httpx2.TransportError as error:
-        cause: BaseException | None = error
-        while cause is not None:
+        for cause in causes(error):
             if isinstance(cause, ssl.SSLCertVerificationError):
                 raise InputError(
                     f"The certificate of {urlsplit(url).hostname} cannot be verified: {cause.verify_message}.",
                     "Behind a proxy that inspects connections, set SSL_CERT_FILE to its certificate; also check the "
                     "date of this computer.",
                 ) from error
-            cause = cause.__cause__ or cause.__context__
-        text = str(error).strip().rstrip(".") or type(error).__name__
-        if any(part in text.lower() for part in _UNKNOWN_NAME):
+        if is_unknown_name(error):
             raise _Broken("its name cannot be looked up") from error
+        text = str(error).strip().rstrip(".") or type(error).__name__
         raise _Broken(f"the connection failed ({text})") from error
 
 
@@ -365,7 +360,7 @@ def _check_status(url: str, response: httpx2.Response) -> None:
         raise _proxy_wants_password()
     if status == 416:
         raise FileChanged
-    if status in _PASSING:
+    if status in PASSING_STATUS:
         raise _not_now(response)
     if status in (404, 410):
         raise InputError(

@@ -18,9 +18,8 @@ from huggingface_hub.errors import (
 
 from engine.errors import EngineError, ModelError
 from engine.hub.client import endpoint, host
+from engine.network import PASSING_STATUS, causes, is_unknown_name
 
-# What may be over a moment later: too many requests, and a server that is ill.
-PASSING_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 BY_HAND = "fetch the file with a browser and name it with --weights"
 CHECK_PROXY = "Check HTTPS_PROXY (in QGIS: the network settings)"
 
@@ -127,18 +126,16 @@ def _proxy(error: Exception) -> EngineError:
     return ModelError("The network's proxy does not let the connection through.", f"{CHECK_PROXY}.")
 
 
-def _certificate(error: BaseException | None) -> bool:
-    while error is not None:
-        if isinstance(error, ssl.SSLCertVerificationError) or "CERTIFICATE_VERIFY_FAILED" in str(error):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
+def _certificate(error: Exception) -> bool:
+    return any(
+        isinstance(cause, ssl.SSLCertVerificationError) or "CERTIFICATE_VERIFY_FAILED" in str(cause)
+        for cause in causes(error)
+    )
 
 
 def _cause(error: Exception) -> str:
-    text = str(error).lower()
-    if any(part in text for part in ("name or service", "getaddrinfo", "name resolution", "nodename", "no address")):
+    if is_unknown_name(error):
         return "its name is not known: no network?"
-    if "refused" in text:
+    if "refused" in str(error).lower():
         return "the connection is refused"
     return "no connection"

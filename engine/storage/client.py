@@ -18,10 +18,11 @@ import httpx2
 
 from engine import __version__
 from engine.errors import Cancelled, EngineError, InputError
+from engine.network import PASSING_STATUS, causes
 from engine.remote_path import PREFIX, bucket_and_key
 from engine.storage.credentials import find_credentials
 from engine.storage.endpoint import find_endpoint, unsigned
-from engine.storage.failures import PASSING_STATUS, Failure, code_of, no_credentials, refused, unreachable
+from engine.storage.failures import Failure, code_of, no_credentials, refused, unreachable
 from engine.storage.signature import EMPTY, query_string, signed_headers
 
 # In a row; with the pauses between them about half a minute.
@@ -266,7 +267,9 @@ class Storage:
             except httpx2.TransportError as error:
                 failed += 1
                 connecting = isinstance(error, (httpx2.ConnectError, httpx2.ConnectTimeout))
-                hopeless = isinstance(error, (httpx2.ProxyError, httpx2.UnsupportedProtocol)) or _secrecy(error)
+                hopeless = isinstance(error, (httpx2.ProxyError, httpx2.UnsupportedProtocol)) or any(
+                    isinstance(cause, ssl.SSLError) for cause in causes(error)
+                )
                 if hopeless or failed >= (ATTEMPTS_TO_CONNECT if connecting else ATTEMPTS) or not stoppable:
                     raise unreachable(error, self.endpoint, self._failure) from None
                 self._wait(failed, None)
@@ -360,11 +363,3 @@ class Storage:
 
 def _name(item: ElementTree.Element) -> str:
     return item.tag.rpartition("}")[2]
-
-
-def _secrecy(error: BaseException | None) -> bool:
-    while error is not None:
-        if isinstance(error, ssl.SSLError):
-            return True
-        error = error.__cause__ or error.__context__
-    return False

@@ -8,12 +8,10 @@ from xml.etree import ElementTree  # answers of a chosen server  # nosec B405
 import httpx2
 
 from engine.errors import EngineError, InputError, OutputError
+from engine.network import PASSING_STATUS, causes, is_unknown_name
 from engine.remote_path import shown
 from engine.storage.endpoint import Endpoint
 
-# What may be over a moment later: too many requests, and a server that is ill.
-PASSING_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
-_UNKNOWN_NAME = ("name or service", "getaddrinfo", "name resolution", "nodename", "no address")
 _KEYS = "Check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
 
 Failure = type[InputError] | type[OutputError]
@@ -87,8 +85,7 @@ def refused(answer: httpx2.Response, path: str, endpoint: Endpoint, failure: Fai
 
 def unreachable(error: Exception, endpoint: Endpoint, failure: Failure) -> EngineError:
     """Return the error for a server that does not answer at all, or not to the end."""
-    cause: BaseException | None = error
-    while cause is not None:
+    for cause in causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError) or "CERTIFICATE_VERIFY_FAILED" in str(cause):
             return failure(
                 f"The certificate of {endpoint.host} is not trusted by this computer.",
@@ -98,14 +95,13 @@ def unreachable(error: Exception, endpoint: Endpoint, failure: Failure) -> Engin
             return failure(
                 f"{endpoint.host} does not speak HTTPS.", "If it speaks HTTP alone: AWS_ENDPOINT_URL=http://HOST:PORT."
             )
-        cause = cause.__cause__ or cause.__context__
     text = str(error).lower()
     if isinstance(error, httpx2.ProxyError):
         if "407" in text:
             return _proxy_password(failure)
         return failure("The network's proxy does not let the connection through.", "Check HTTPS_PROXY and HTTP_PROXY.")
     hint = "Check AWS_ENDPOINT_URL, the connection and the proxy (HTTPS_PROXY)."
-    if any(part in text for part in _UNKNOWN_NAME):
+    if is_unknown_name(error):
         return failure(f"There is no server named '{endpoint.host}', or no network.", hint)
     if isinstance(error, httpx2.ConnectTimeout):
         return failure(f"The storage {endpoint.host} does not answer.", hint)

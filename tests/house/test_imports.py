@@ -70,6 +70,7 @@ SHARED = {
     "errors",
     "events",
     "launch",
+    "network",
     "nomenclature",
     "part_reporter",
     "polygon_names",
