@@ -16,6 +16,7 @@ from engine.nomenclature import Nomenclature
 from engine.rasters.disk import WRITE_ERRORS, output_error
 from engine.rasters.percent_raster import PERCENT_NODATA
 from engine.rasters.staged_output import StagedOutput
+from engine.rasters.written_pixels import WrittenPixels
 
 INDEX_NODATA = 255
 BLOCK = 512
@@ -110,6 +111,7 @@ def _rewrite(
             "compress": "lzw",
             "BIGTIFF": "IF_SAFER",
         }
+        pixels = WrittenPixels(staged.path(output.name))
         try:
             with rasterio.open(staged.path(output.name), "w", **profile) as target:
                 dress(target)
@@ -117,7 +119,8 @@ def _rewrite(
                 for _, window in target.block_windows(1):
                     if cancelled.is_set():
                         raise Cancelled
-                    target.write(change(given.read(window=window)), window=window)
+                    pixels.write(target, change(given.read(window=window)), window)
         except WRITE_ERRORS as error:
             raise output_error(output, error) from error
+        pixels.check(output)
         staged.commit([output.name], stale=[f"{output.name}{suffix}" for suffix in _STALE])

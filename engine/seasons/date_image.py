@@ -22,6 +22,7 @@ from engine.data.time_series.series import COVERED
 from engine.errors import InputError
 from engine.rasters.disk import WRITE_ERRORS, output_error
 from engine.rasters.raster_file import GDAL_ERRORS
+from engine.rasters.written_pixels import WrittenPixels
 from engine.seasons import clouds
 from engine.seasons.products import Product
 from engine.seasons.series_grid import SeriesGrid
@@ -164,6 +165,7 @@ def write_date(
     readers = [_ProductReader(product, grid, bands, shift) for product in products]
     masked = with_masks and any(reader.masked for reader in readers)
     shown, covered = 0, np.zeros(2, dtype=np.int64)
+    pixels, shares = WrittenPixels(path), WrittenPixels(masks)
     try:
         with ExitStack() as stack:
             for reader in readers:
@@ -178,14 +180,17 @@ def write_date(
             for window in blocks(grid):
                 stop()
                 values, under = _stacked(readers, window, len(bands))
-                image.write(values, window=window)
+                pixels.write(image, values, window)
                 if cover is not None:
-                    cover.write(under, window=window)
+                    shares.write(cover, under, window)
                 seen = values.any(0)
                 shown += int(seen.sum())
                 covered += (under[:, seen] >= COVERED).sum(1)
     except WRITE_ERRORS as error:
         raise output_error(path, error) from error
+    pixels.check(path)
+    if masked:
+        shares.check(masks)
     clear = shown > 0 and (not masked or _clear_somewhere(path, masks, grid, stop))
     part = covered / max(1, shown)
     return DateFacts(shown / (grid.height * grid.width), float(part[1]), float(part[0]), masked, clear)

@@ -11,6 +11,7 @@ import rasterio
 
 from engine.data.time_series.date_folder import MASKS
 from engine.rasters.disk import WRITE_ERRORS, output_error
+from engine.rasters.written_pixels import WrittenPixels
 from engine.seasons.date_image import blocks, profile, usable
 from engine.seasons.series_grid import SeriesGrid
 
@@ -33,7 +34,7 @@ def write_month(
     Raises:
         OutputError: The file cannot be written.
     """
-    any_left = False
+    any_left, pixels = False, WrittenPixels(path)
     try:
         with ExitStack() as stack:
             opened = []
@@ -56,8 +57,9 @@ def write_month(
                     total += np.where(where, values, 0)
                     count += where
                 mean = np.rint(total / np.maximum(count, 1)).astype(np.uint16)
-                target.write(mean, window=window)
+                pixels.write(target, mean, window)
                 any_left |= bool(count.any())
     except WRITE_ERRORS as error:
         raise output_error(path, error) from error
+    pixels.check(path)
     return any_left

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import csv
+import os
+import subprocess
+import sys
 import threading
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,10 +21,11 @@ from engine.data.time_series.date_folder import DateFolder, Ground
 from engine.data.time_series.season_folder import SENTINEL_2, SeasonFolder
 from engine.errors import Cancelled, EngineError, InputError
 from engine.requests import PrepareTimeSeriesRequest
-from tests.engine import tiny
+from tests.engine import season_files, tiny
 from tests.engine.seasons import sentinel_files
 from tests.engine.seasons.sentinel_files import EAST, NORTH, SIDE
 
+ROOT = Path(__file__).resolve().parents[3]
 UTM = CRS.from_epsg(32631)
 # 256 pixels of 0.5 m in the middle of the downloads.
 PLACED = Affine(0.5, 0, EAST + 536.0, 0, -0.5, NORTH - 536.0)
@@ -323,3 +328,31 @@ def test_what_is_wrong_is_said(run, tmp_path, wrong, sentence):
         assert isinstance(caught.value, InputError)
         assert "Unpack" in caught.value.hint
     assert not list((tmp_path / "season").glob("*.tif"))
+
+
+LIMITED = """
+import resource, signal, sys
+from engine.__main__ import main
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a limit of file sizes")
+def test_a_full_disk_keeps_the_earlier_series_and_is_told_of(tmp_path):
+    season_files.write_series(tmp_path / "s2", 64, 64, around=30)
+    image = tiny.write(tmp_path / "ortho.tif", tiny.smooth(3, 64, 64))
+    output = tmp_path / "season"
+    output.mkdir()
+    (output / "2020-01-01.tif").write_bytes(b"old")
+    command = [
+        sys.executable, "-c", LIMITED, "prepare-time-series", "--input", tmp_path / "s2", "--image", image, "--output",
+        output, "--season-bands", "B02", "B03", "B04", "--pixel-size", "1.6", "--margin", "90", "--overwrite",
+    ]  # fmt: skip
+    done = subprocess.run([str(item) for item in command], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 5, done.stderr
+    assert "free" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+    assert {item.name for item in tmp_path.iterdir()} == {"s2", "ortho.tif", "season"}
+    assert listed(output) == ["2020-01-01.tif"]
