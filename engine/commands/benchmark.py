@@ -93,7 +93,7 @@ def _open_folder(output: Path) -> None:
             f"The folder '{output}' holds '{entries[0]}' and no study, so nothing is written into it.",
             "Give the name of a folder that does not exist yet, or of an earlier run of this study.",
         )
-    check_writable(output.with_name(f".{output.name}.new"))
+    check_writable(output, folder=True)
     try:
         (output / PAIRS).mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -71,7 +71,7 @@ def check_output(output: Path, inputs: Sequence[str], *, overwrite: bool) -> Non
                 "Give another name, or move what you want to keep out of it.",
             )
     # Of a name that no folder has, since only what lies around the output is in question.
-    check_writable(output.with_name(f".{output.name}.new"))
+    check_writable(output, folder=True)
 
 
 class DatasetFolder:

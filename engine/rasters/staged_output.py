@@ -24,19 +24,23 @@ _SUFFIX = ".partial"
 _open_folders: set[Path] = set()
 
 
-def check_writable(output: Path) -> None:
+def check_writable(output: Path, *, folder: bool = False) -> None:
     """Check that a file can be created beside an output; leaves nothing behind.
+
+    Args:
+        output: The output.
+        folder: It is to be a folder, and may be one already.
 
     Raises:
         OutputError: The folder is missing or not writable, or the output is itself a folder.
     """
-    folder = output.absolute().parent
-    if not folder.is_dir():
-        raise OutputError(f"The output folder '{folder}' does not exist.", "Create it, or choose another.")
-    if output.is_dir():
+    parent = output.absolute().parent
+    if not parent.is_dir():
+        raise OutputError(f"The output folder '{parent}' does not exist.", "Create it, or choose another.")
+    if output.is_dir() and not folder:
         raise OutputError(f"The output '{output}' is a folder.", "Give the name of a file.")
     try:
-        with tempfile.TemporaryFile(dir=folder) as probe:
+        with tempfile.TemporaryFile(dir=parent) as probe:
             probe.write(b"\0")
     except OSError as error:
         raise output_error(output.absolute(), error) from error

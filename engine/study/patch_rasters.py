@@ -114,7 +114,7 @@ def check_rasters_folder(folder: Path, *, overwrite: bool) -> None:
             "there.",
             "Give another name for the predictions.",
         )
-    check_writable(folder.with_name(f".{folder.name}.new"))
+    check_writable(folder, folder=True)
 
 
 @contextmanager

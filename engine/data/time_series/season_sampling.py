@@ -85,6 +85,8 @@ def opened(path: Path) -> Any:
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             return rasterio.open(path)
     except READ_ERRORS as error:
+        if not path.exists():
+            raise InputError(f"There is no file '{path}'.", "Check its path.") from error
         raise InputError(f"'{path}' cannot be read: {error}.", "Copy or download it again.") from error
 
 

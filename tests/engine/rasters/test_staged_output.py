@@ -149,3 +149,18 @@ def test_check_writable_says_what_is_wrong(tmp_path, monkeypatch, error, text):
         check_writable(tmp_path / "map.tif")
     assert str(tmp_path) in caught.value.message
     assert caught.value.hint
+
+
+def test_a_folder_that_cannot_be_made_is_called_by_its_name(tmp_path, monkeypatch):
+    def refused(**options):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("engine.rasters.staged_output.tempfile.TemporaryFile", refused)
+    with pytest.raises(OutputError, match=rf"No permission to write '{tmp_path}/season'"):
+        check_writable(tmp_path / "season", folder=True)
+
+
+def test_a_folder_may_be_there_where_one_is_wanted(tmp_path):
+    check_writable(tmp_path, folder=True)
+    with pytest.raises(OutputError, match="is a folder"):
+        check_writable(tmp_path)
