@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import hashlib
 import json
 import os
-import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -15,15 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from filelock import BaseFileLock
-
 from engine import __version__
 from engine.cache import cache_folder
 from engine.errors import InputError, OutputError
 from engine.events import Reporter
 from engine.part_reporter import PartReporter
 from engine.rasters.disk import output_error
-from engine.rasters.folder_lock import hold, remove_empty
+from engine.rasters.folder_lock import hold, remove_whole
 from engine.rasters.input_files import listed_files
 from engine.rasters.source import stamp
 from engine.remote_path import bucket_and_key, is_remote, shown
@@ -172,22 +168,11 @@ def _run(job: _Job, run: Run[Any], reporter: Reporter, cancelled: threading.Even
         if any(item.is_file() for item in folder.rglob("*") if item != folder / "lock"):
             lock.release()
         else:
-            _remove(folder, lock)
+            remove_whole(folder, lock)
         raise
-    _remove(folder, lock)
+    remove_whole(folder, lock)
     reporter.progress(1.0, "Uploaded", 0.0)
     return result
-
-
-def _remove(folder: Path, lock: BaseFileLock) -> None:
-    """Remove a job's folder while it is locked: another run may begin in it as soon as it is not."""
-    for item in folder.iterdir():
-        if item.is_dir():
-            shutil.rmtree(item, ignore_errors=True)
-        elif item.name != "lock":
-            with contextlib.suppress(OSError):
-                item.unlink()
-    remove_empty(folder, lock)
 
 
 def _made(job: _Job, run: Run[Any], reporter: Reporter, cancelled: threading.Event) -> dict[str, Any]:

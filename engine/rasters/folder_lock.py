@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 from pathlib import Path
 
 import filelock
@@ -50,3 +52,20 @@ def remove_empty(folder: Path, lock: filelock.BaseFileLock) -> None:
     except OSError:
         # Another run has begun here meanwhile, or someone else's file lies in it: theirs to keep.
         return
+
+
+def remove_whole(folder: Path, lock: filelock.BaseFileLock) -> None:
+    """Remove a work folder that holds nothing of anybody else's, with all that lies in it, and release it.
+
+    Args:
+        folder: The folder.
+        lock: Its lock; see `hold`.
+    """
+    # Under the lock: once it is released, another run may have begun here.
+    for item in folder.iterdir():
+        if item.is_dir():
+            shutil.rmtree(item, ignore_errors=True)
+        elif item.name != "lock":
+            with contextlib.suppress(OSError):
+                item.unlink()
+    remove_empty(folder, lock)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import filelock
 
 from engine.errors import OutputError
 from engine.rasters.disk import output_error
-from engine.rasters.folder_lock import hold
+from engine.rasters.folder_lock import hold, remove_whole
 from engine.rasters.tile_store import work_folder
 from engine.seasons.date_image import DateFacts
 
@@ -85,6 +84,4 @@ class SeriesWork:
 
     def remove(self) -> None:
         """Remove the folder."""
-        self._lock.release()
-        with suppress(OSError):
-            shutil.rmtree(self.folder)
+        remove_whole(self.folder, self._lock)

@@ -19,6 +19,7 @@ import rasterio
 
 from engine.commands import area_statistics, change, classify, polygonise, remote_output
 from engine.errors import Cancelled, InputError, OutputError
+from engine.rasters import folder_lock
 from engine.remote_path import gdal_path
 from engine.requests import AreaStatisticsRequest, ChangeRequest, ClassifyRequest, PolygoniseRequest
 from engine.storage import upload as upload_module
@@ -111,7 +112,7 @@ def test_the_work_folder_is_cleared_under_its_lock(make, tmp_path, monkeypatch):
             cleared.append(path)
         remove(path, **options)
 
-    monkeypatch.setattr(remote_output.shutil, "rmtree", watched)
+    monkeypatch.setattr(folder_lock.shutil, "rmtree", watched)
     make()
     assert [path.name for path in cleared] == ["output"]
     assert list((tmp_path / "work").iterdir()) == []
