@@ -22,7 +22,7 @@ from engine.cluster.local_workers import local_workers
 from engine.cluster.quiet import quieten
 from engine.cluster.waves import Answer, Group, LostClusterError, grouped, run_in_waves
 from engine.cluster.worker import load, look_around
-from engine.errors import DeviceError, EngineError
+from engine.errors import Cancelled, DeviceError, EngineError
 from engine.events import Reporter
 from engine.inference.classification_job import Job, job_device, sample_values
 from engine.inference.computing import Work
@@ -77,6 +77,9 @@ class ClusterComputing:
                 self._loaded = load_job_predictor(self.job, samples, self._reporter)
         except BaseException:
             self._stack.close()
+            # Ctrl-C in a terminal reaches the workers too: those that were starting fail, which nobody wants to read.
+            if self._cancelled.is_set():
+                raise Cancelled from None
             raise
         return self
 

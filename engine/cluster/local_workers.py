@@ -35,7 +35,7 @@ def local_workers(count: int, device: str) -> Iterator[SpecCluster]:
         device: `cpu`, `cuda`, `cuda:N` or `mps`.
 
     Raises:
-        DeviceError: There are fewer GPUs than processes.
+        DeviceError: There are fewer GPUs than processes, or a process ended while it started.
     """
     visible = _gpus(count, device)
     security = Security.temporary()
@@ -58,12 +58,18 @@ def local_workers(count: int, device: str) -> Iterator[SpecCluster]:
         }
         workers[number] = {"cls": Nanny, "options": options}
     with dask.config.set(NO_PAGES):
-        cluster = SpecCluster(
-            workers=workers,
-            scheduler={"cls": Scheduler, "options": common},
-            security=security,
-            silence_logs=QUIET,
-        )
+        try:
+            cluster = SpecCluster(
+                workers=workers,
+                scheduler={"cls": Scheduler, "options": common},
+                security=security,
+                silence_logs=QUIET,
+            )
+        except (RuntimeError, OSError) as error:
+            raise DeviceError(
+                f"The {count} worker processes could not be started: {error}",
+                "Start the same command again, or leave out --workers: one process does the same.",
+            ) from error
         try:
             yield cluster
         finally:

@@ -117,7 +117,10 @@ def save_model(path: Path, network: nn.Module, manifest: Manifest) -> None:
         temporary.chmod(mode)
         temporary.replace(path)
     except Exception as error:
-        raise OutputError(f"The model file '{path}' cannot be written: {error}.") from error
+        raise OutputError(
+            f"The model file '{path}' cannot be written: {error}.",
+            "Check that its disk has room and that you may write to its folder, or choose another.",
+        ) from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()

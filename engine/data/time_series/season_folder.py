@@ -91,7 +91,7 @@ class SeasonFolder:
         if missing or len(set(names)) != len(names):
             raise InputError(
                 f"The satellite images hold the bands {', '.join(self.bands)}, not {', '.join(missing or names)}.",
-                "Choose among them with --season-bands, or name a folder that holds them.",
+                "Name a folder that holds them; a training chooses among those that there are with --season-bands.",
             )
         return tuple(self.bands.index(name) for name in names)
 

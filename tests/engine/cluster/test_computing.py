@@ -101,6 +101,24 @@ def test_a_cancelled_run_ends_its_workers_and_goes_on_where_it_was(run, image, a
     assert (tmp_path / "o.tif").read_bytes() == alone[0]
 
 
+@pytest.mark.parametrize(("interrupted", "expected"), [(True, Cancelled), (False, DeviceError)])
+def test_workers_that_end_while_they_start_are_told_of_unless_that_was_wanted(
+    run, image, tmp_path, monkeypatch, interrupted, expected
+):
+    cancelled = threading.Event()
+
+    def failing(**options):
+        if interrupted:
+            cancelled.set()
+        raise RuntimeError("Nanny failed to start.")
+
+    monkeypatch.setattr("engine.cluster.local_workers.SpecCluster", failing)
+    with pytest.raises(expected) as told:
+        run(image, workers=2, device="cpu", cancelled=cancelled)
+    assert interrupted or "2 worker processes could not be started: Nanny" in str(told.value)
+    assert not list(tmp_path.glob("*o.tif*"))
+
+
 def test_a_killed_client_leaves_no_process(tiny_model, tiny_graph, image, tmp_path, shared_cache):
     options = [f"--{key}={value}" for key, value in TILES.items()]
     command = [sys.executable, "-m", "engine", "classify", "--model", str(tiny_model[0].path), "--input", image]
