@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 from engine.events import Reporter
 
 
 class RunProgress:
-    """Counts pixels of the output; not safe to use from several threads at once.
+    """Counts pixels of the output; safe to use from several threads.
 
     Args:
         total: Pixels in all.
@@ -25,6 +26,7 @@ class RunProgress:
         self._done = 0
         self._worked = 0
         self._began = time.monotonic()
+        self._counting = threading.Lock()
         self.note = ""
         """Said behind the rate, such as how many workers there are."""
 
@@ -35,6 +37,10 @@ class RunProgress:
             pixels: Pixels of the output.
             worked: Whether they were predicted; what was there already, or is empty, says nothing of the time left.
         """
+        with self._counting:
+            self._report(pixels, worked)
+
+    def _report(self, pixels: int, worked: bool) -> None:
         self._done += pixels
         self._worked += pixels if worked else 0
         elapsed = time.monotonic() - self._began

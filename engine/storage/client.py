@@ -275,7 +275,9 @@ class Storage:
                 self._wait(failed, None)
                 continue
             region = answer.headers.get("x-amz-bucket-region", "")
-            if answer.status_code in (301, 307, 400) and region and region != self._region(bucket):
+            # Once a bucket: a server that sends to and fro would never answer.
+            moved = region and region != self._region(bucket) and bucket not in self._regions
+            if answer.status_code in (301, 307, 400) and moved:
                 self._regions[bucket] = region
                 continue
             if answer.status_code in PASSING_STATUS and stoppable:
