@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from multiprocessing import resource_tracker
 from typing import Any
 
 import dask
@@ -59,12 +61,13 @@ def local_workers(count: int, device: str) -> Iterator[SpecCluster]:
         workers[number] = {"cls": Nanny, "options": options}
     with dask.config.set(NO_PAGES):
         try:
-            cluster = SpecCluster(
-                workers=workers,
-                scheduler={"cls": Scheduler, "options": common},
-                security=security,
-                silence_logs=QUIET,
-            )
+            with _deaf_to_ctrl_c():
+                cluster = SpecCluster(
+                    workers=workers,
+                    scheduler={"cls": Scheduler, "options": common},
+                    security=security,
+                    silence_logs=QUIET,
+                )
         except (RuntimeError, OSError) as error:
             raise DeviceError(
                 f"The {count} worker processes could not be started: {error}",
@@ -74,6 +77,25 @@ def local_workers(count: int, device: str) -> Iterator[SpecCluster]:
             yield cluster
         finally:
             _end(cluster)
+
+
+@contextmanager
+def _deaf_to_ctrl_c() -> Iterator[None]:
+    """Let processes that are started in the block inherit that Ctrl-C does not reach them.
+
+    A terminal sends it to all processes at once, and a Python that is just starting answers with a traceback. This
+    process hears it in its main thread, and ends the others.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    # It unblocks the signal in the thread that starts it, which must not be ours in the middle.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _gpus(count: int, device: str) -> list[str]:

@@ -119,6 +119,28 @@ def test_workers_that_end_while_they_start_are_told_of_unless_that_was_wanted(
     assert not list(tmp_path.glob("*o.tif*"))
 
 
+@pytest.mark.skipif(os.name == "nt", reason="needs signals to groups of processes")
+def test_ctrl_c_in_a_terminal_while_workers_start_ends_in_one_sentence(
+    tiny_model, tiny_graph, image, tmp_path, shared_cache
+):
+    options = [f"--{key}={value}" for key, value in TILES.items()]
+    command = [sys.executable, "-m", "engine", "classify", "--model", str(tiny_model[0].path), "--input", image]
+    command += ["--output", str(tmp_path / "o.tif"), "--workers", "2", *options]
+    environment = tiny.engine_environment(FLAIR_CACHE_DIR=shared_cache)
+    with subprocess.Popen(
+        command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, start_new_session=True
+    ) as process:
+        wait_for(lambda: worker_processes(process.pid), "the first worker")
+        workers = worker_processes(process.pid)
+        os.killpg(process.pid, signal.SIGINT)
+        said = process.communicate(timeout=60)[1]
+    assert process.returncode == 130, said
+    assert "Traceback" not in said
+    assert said.splitlines()[-1] == "Error: Cancelled."
+    assert psutil.wait_procs(workers, timeout=10)[1] == []
+    assert not (tmp_path / "o.tif").exists()
+
+
 def test_a_killed_client_leaves_no_process(tiny_model, tiny_graph, image, tmp_path, shared_cache):
     options = [f"--{key}={value}" for key, value in TILES.items()]
     command = [sys.executable, "-m", "engine", "classify", "--model", str(tiny_model[0].path), "--input", image]
